@@ -1,0 +1,67 @@
+#pragma once
+
+#include <kuva/dicom/part10.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace kuva::dicom {
+
+// What a tool needs to know of an instance. Values without padding, text in UTF-8; patient values are for comparing and
+// never leave in a record or message unmasked.
+struct InstanceAttributes {
+  std::string sop_class_uid;
+  std::string sop_instance_uid;
+  std::string study_instance_uid;
+  std::string series_instance_uid;
+  std::string transfer_syntax_uid;
+  std::string modality;
+  std::string specific_character_set;
+  std::string patient_id;
+  std::string issuer_of_patient_id;  // (0010,0021), or the Universal Entity ID of (0010,0024)
+  std::string patient_name;
+  std::string patient_birth_date;
+  std::string patient_sex;
+  std::string accession_number;
+  std::string study_date;
+  std::string study_description;
+  std::string instance_number;
+};
+
+struct Header {
+  std::uint64_t size = 0;              // of the file
+  std::uint64_t data_set_offset = 0;
+  InstanceAttributes attributes;
+  FileMeta meta;
+};
+
+// Reads only as far as the identifiers (up to and including group 0020): the quick scan of inventory and sending.
+// Errors: those of open_part10; file.truncated, file.malformed; file.incomplete when SOP Class, SOP Instance, Study or Series
+// Instance UID are absent from the data set or empty (naming which).
+Header read_header(const std::filesystem::path& path);
+
+struct Inspection {
+  Header header;
+  std::vector<Defect> defects;  // in the order of the file
+  std::uint64_t elements = 0;
+
+  bool has_errors() const;
+};
+
+// Reads the whole structure, pixel data by length and fragments only, and checks (PS3.5, PS3.10):
+// - preamble, DICM, file meta: presence, group length, version, required elements, agreement of (0002,0002) with
+//   (0008,0016) and (0002,0003) with (0008,0018), transfer syntax known and matching the encoding;
+// - structure: what DataSetReader finds, group 0000/0002 elements in the data set, private elements without creator;
+// - UID syntax of every UI value; SOP, series and study instance UIDs there, distinct, not below 1.2.840.10008;
+// - character set: value known, every text value decodes, non-ASCII text without (0008,0005);
+// - native pixel data: its length against Rows x Columns x Samples x Bits x Frames; encapsulated: offset table item,
+//   at least as many fragments as frames, sequence delimiter, encapsulated exactly when the syntax says so.
+// Errors: as open_part10 (a file that is not DICOM is not a defect); everything else is a defect.
+Inspection inspect(const std::filesystem::path& path);
+
+// SHA-256 (hex) of the data set's bytes as they are in the file, without the file meta: the same object written by
+// two programs has the same digest. Errors: local.read, as open_part10.
+std::string data_set_digest(const std::filesystem::path& path);
+
+}  // namespace kuva::dicom

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <kuva/net/stream.hpp>
+#include <kuva/ul/pdu.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kuva::ul {
+
+struct Timeouts {
+  std::chrono::milliseconds associate{30'000};  // answer to A-ASSOCIATE-RQ; ARTIM of the acceptor (PS3.8 9.1.5)
+  std::chrono::milliseconds stall{60'000};      // a write that makes no progress
+  std::chrono::milliseconds release{10'000};    // answer to A-RELEASE-RQ
+  std::chrono::milliseconds abort{5'000};       // writing A-ABORT and waiting for the peer to close
+};
+
+// A context that both sides agreed on.
+struct AcceptedContext {
+  std::uint8_t id = 1;
+  std::string abstract_syntax;
+  std::string transfer_syntax;
+  bool scu = true;   // the role of *this* side (PS3.7 D.3.3.4)
+  bool scp = false;
+};
+
+// Bytes of a data set to send: fills the buffer, fewer than asked only at the end, 0 at the end. May throw Error.
+using DataProducer = std::function<std::size_t(std::span<std::byte>)>;
+
+// One presentation data value (PS3.8 9.3.5.1). The view is valid until the next read.
+struct Pdv {
+  std::uint8_t context_id = 0;
+  bool is_command = false;
+  bool is_last = false;
+  std::span<const std::byte> data;
+};
+
+// A DICOM association over a stream (PS3.8), in the hands of one thread. After an Error the association is aborted and
+// closed: it can only be destroyed. The first cause is kept: later failures (of the abort itself) do not replace it.
+// Errors: associate.*, association.*, connection.*, tls.*, each with the whole Peer.
+class Association {
+ public:
+  // Asks for an association. Contexts that the peer leaves out of its answer count as rejected.
+  static std::unique_ptr<Association> request(std::unique_ptr<net::Stream> stream, const AssociateRequest& request,
+                                              const Timeouts& timeouts);
+
+  // What an acceptor answers: an accept (contexts answered in the order of the request) or a reject.
+  using Decision = std::variant<AssociateAccept, AssociateReject>;
+  using Decide = std::function<Decision(const AssociateRequest&, const net::Stream&)>;
+  // Waits for a request (ARTIM), asks `decide`, answers. nullptr when it was rejected.
+  static std::unique_ptr<Association> accept(std::unique_ptr<net::Stream> stream, const Decide& decide,
+                                             const Timeouts& timeouts);
+
+  virtual ~Association() = default;  // aborts what was not released
+
+  virtual const AssociateRequest& requested() const = 0;
+  virtual const AssociateAccept& accepted() const = 0;
+  virtual bool is_requestor() const = 0;
+  virtual const Peer& peer() const = 0;
+  virtual std::string local_address() const = 0;
+
+  virtual const std::vector<AcceptedContext>& contexts() const = 0;
+  const AcceptedContext* find_context(std::uint8_t id) const;
+  const AcceptedContext* find_context(std::string_view abstract_syntax, std::string_view transfer_syntax) const;
+  // The reply to a proposed context: result, or no_reason where the peer left it out.
+  virtual ContextResult context_result(std::uint8_t id) const = 0;
+  // The window that both sides agreed on: operations that this side may have outstanding (0: unlimited; 1 when not negotiated).
+  virtual std::uint16_t operations_window() const = 0;
+
+  struct Sent {
+    std::uint64_t data_bytes = 0;     // of the data set
+    bool complete = true;  // false: the peer answered before all was sent; the last fragment bit was sent early
+  };
+  // Sends one message: the command set in PDUs of its own, then the data set. Fragments are even and within the
+  // peer's maximum length (k_own_pdu_limit where it has none). Several PDUs go in one write. Between writes the
+  // peer is looked at: when bytes have come and `stop_when_answered`, sending ends early (PS3.7 9.1.1.1... early failure response).
+  // When `data` throws, the association is aborted and the Error passed on.
+  virtual Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataProducer& data,
+                    bool stop_when_answered = false) = 0;
+  virtual void send(std::uint8_t context_id, std::span<const std::byte> command) = 0;
+
+  enum class Event { pdv, release_requested, timeout };
+  // The next thing from the peer. At the deadline `timeout` is returned and nothing is lost. release_requested: the
+  // caller ends with accept_release(). Abort, loss and protocol errors are thrown.
+  virtual Event read(Deadline deadline, Pdv& pdv) = 0;
+  // True when read() would not wait.
+  virtual bool wait_readable(Deadline deadline) = 0;
+
+  // A-RELEASE in good order, collisions included (PS3.8 9.2, Sta7-12), then closed. PDVs that come meanwhile are dropped.
+  virtual void release() = 0;
+  // Answers a release that the peer asked for, waits for it to close (ARTIM), closes.
+  virtual void accept_release() = 0;
+  // A-ABORT with its deadline, then closed; never throws.
+  virtual void abort(const Abort& reason = {}) noexcept = 0;
+  // From any thread: every wait fails with connection.lost.
+  virtual void shutdown() noexcept = 0;
+  virtual bool is_open() const = 0;
+
+  static constexpr std::uint32_t k_own_pdu_limit = 131072;      // what we send when the peer has no limit
+  static constexpr std::uint32_t k_default_receive_limit = 131072;  // what we announce
+};
+
+}  // namespace kuva::ul
