@@ -1,0 +1,76 @@
+#pragma once
+
+#include <kuva/core/error.hpp>
+#include <kuva/net/stream.hpp>
+#include <kuva/ul/association.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kuva::sandbox {
+
+// An AE that the sandbox knows. Others are rejected (A-ASSOCIATE-RJ 1/1/3).
+struct KnownAe {
+  std::string ae_title;
+  // Where storage commitment reports go, when they go over a new association.
+  std::optional<net::Endpoint> endpoint;
+  bool tls = false;
+  bool may_store = true;            // false: 0124 "Storage denied."
+  bool may_commit = true;           // false: 0110 "Unknown Calling AET: X" on N-ACTION
+};
+
+struct Settings {
+  std::string ae_title = "KUVASANDBOX";
+  std::string bind_host = "127.0.0.1";
+  std::optional<std::uint16_t> plain_port;  // 0 takes a free one
+  std::optional<std::uint16_t> tls_port;
+  net::TlsSettings tls;                     // server side, and client side of reports over TLS
+  std::filesystem::path storage;
+  std::filesystem::path transcript;         // NDJSON, appended; empty: none
+  std::vector<KnownAe> known_aes;
+  bool durable = true;                      // fsync before the response
+  enum class ReportOn { new_association, same_association } report_on = ReportOn::new_association;
+  std::chrono::milliseconds report_delay{0};
+  unsigned report_retries = 10;
+  std::chrono::milliseconds report_retry_delay{30'000};  // doubled, as dcm4chee does
+  // Study Description: the first five characters are looked up in this list when it is not empty.
+  std::filesystem::path study_codes;
+  enum class Overwrite { never, same_source, always } overwrite = Overwrite::same_source;
+  std::vector<std::string> trusted_issuers;  // of Patient ID; empty: any, and a missing one too
+  bool require_patient_id = true;            // A777
+  std::vector<std::string> refused_sop_classes;      // 0122 / context result 3
+  std::vector<std::string> accepted_transfer_syntaxes;  // empty: all
+  std::uint32_t max_pdu = ul::Association::k_default_receive_limit;
+  std::uint16_t async_window = 0;            // what it accepts; 0: does not answer the offer
+  unsigned max_associations = 64;            // more: RJ 2/3/2
+  std::chrono::milliseconds idle_timeout{300'000};
+  ul::Timeouts timeouts;
+};
+
+// The repository on a laptop: C-ECHO, C-STORE, Storage Commitment as SCP. Library code: prints nothing.
+class Sandbox {
+ public:
+  // Opens the ports and reads the index of what is stored. Errors: listen.failed, tls.config, local.*.
+  static std::unique_ptr<Sandbox> start(const Settings& settings);
+  virtual ~Sandbox() = default;  // stops
+  virtual std::optional<std::uint16_t> plain_port() const = 0;
+  virtual std::optional<std::uint16_t> tls_port() const = 0;
+  // Takes no more associations, lets messages that are under way finish within `limit`, then aborts the rest. Reports
+  // that are not delivered are kept in the storage and tried again at the next start.
+  virtual void stop(std::chrono::milliseconds limit) = 0;
+};
+
+// Makes CA, server, client and signing certificates under `directory`/tls; existing files are kept.
+void make_certificates(const std::filesystem::path& directory);
+
+// Writes a small study of its own: CT, DX, US multi-frame, 12-lead ECG and encapsulated PDF of one patient whose name has
+// å, ä and ö, clean by dciodvfy; fresh UIDs each time. Returns the files.
+std::vector<std::filesystem::path> write_sample_study(const std::filesystem::path& directory);
+
+}  // namespace kuva::sandbox
