@@ -6,7 +6,7 @@ find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
-find_package(SQLite3 REQUIRED)
+find_package(SQLiteCpp REQUIRED)
 find_package(GDCM REQUIRED)
 # GDCM's package file names no usage requirements; its headers are a system's to us.
 add_library(kuva_gdcm INTERFACE)

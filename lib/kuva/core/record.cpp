@@ -25,6 +25,14 @@ void set_outcome(Json& record, std::string_view tool, std::string_view outcome, 
 
 void set_error(Json& record, const Error& error) { record["error"] = error.to_json(); }
 
+std::string string_at(const Json& record, std::string_view key) {
+  if (!record.is_object()) {
+    return {};
+  }
+  const auto value = record.find(key);
+  return value != record.end() && value->is_string() ? value->get<std::string>() : std::string();
+}
+
 std::string to_line(const Json& record) {
   return record.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -33,6 +33,9 @@ Json make_record(std::string_view type, std::string_view tool, std::string_view 
 void set_outcome(Json& record, std::string_view tool, std::string_view outcome, bool ok);
 void set_error(Json& record, const Error& error);
 
+// The string under a key; empty where there is none or it is something else.
+std::string string_at(const Json& record, std::string_view key);
+
 // One line without its newline: UTF-8, invalid bytes replaced by U+FFFD, never throws on content.
 std::string to_line(const Json& record);
 

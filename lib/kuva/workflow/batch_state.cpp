@@ -1,0 +1,176 @@
+#include <kuva/workflow/batch_state.hpp>
+
+#include <kuva/core/error.hpp>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+
+namespace kuva::workflow {
+
+namespace {
+
+// What goes wrong in a private temporary database is the disk or the memory of this machine.
+template <typename Work>
+auto translate(const Work& work) {
+  try {
+    return work();
+  } catch (const SQLite::Exception& exception) {
+    throw Error(kind("local.write"), fmt::format("temporary database of the batch: {}", exception.what()));
+  }
+}
+
+SQLite::Database open_temporary() {
+  // An empty name is a private database on disk that goes away when it is closed.
+  SQLite::Database database("", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;");
+  database.exec(
+      "CREATE TABLE instance (uid TEXT PRIMARY KEY, path BLOB, study TEXT, series TEXT) WITHOUT ROWID;"
+      "CREATE TABLE study (number INTEGER PRIMARY KEY, uid TEXT UNIQUE, instances INTEGER, invalid INTEGER, bytes INTEGER,"
+      " patient_id TEXT, issuer TEXT, name TEXT, birth_date TEXT, sex TEXT, accession TEXT, date TEXT);"
+      "CREATE TABLE series (study INTEGER, uid TEXT, modality TEXT, PRIMARY KEY (study, uid)) WITHOUT ROWID;"
+      "CREATE TABLE finding (study INTEGER, rule TEXT, PRIMARY KEY (study, rule)) WITHOUT ROWID;"
+      "BEGIN");
+  return database;
+}
+
+}  // namespace
+
+struct BatchState::Database {
+  SQLite::Database db = open_temporary();
+  SQLite::Statement insert_instance{db, "INSERT OR IGNORE INTO instance VALUES (?, ?, ?, ?)"};
+  SQLite::Statement select_instance{db, "SELECT path, study, series FROM instance WHERE uid = ?"};
+  SQLite::Statement select_study{
+      db, "SELECT number, patient_id, issuer, name, birth_date, sex, accession, date FROM study WHERE uid = ?"};
+  SQLite::Statement insert_study{db, "INSERT INTO study VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"};
+  SQLite::Statement update_study{
+      db, "UPDATE study SET instances = instances + 1, invalid = invalid + ?, bytes = bytes + ? WHERE number = ?"};
+  SQLite::Statement insert_series{db, "INSERT OR IGNORE INTO series VALUES (?, ?, ?)"};
+  SQLite::Statement insert_finding{
+      db, "INSERT OR IGNORE INTO finding SELECT number, ? FROM study WHERE uid = ?"};
+};
+
+BatchState::BatchState() : m_database(translate([] { return std::make_unique<Database>(); })) {}
+
+BatchState::~BatchState() = default;
+
+std::optional<BatchState::Known> BatchState::remember(const dicom::InstanceAttributes& attributes,
+                                                      const std::string& path) {
+  return translate([&]() -> std::optional<Known> {
+    SQLite::Statement& insert = m_database->insert_instance;
+    insert.bindNoCopy(1, attributes.sop_instance_uid);
+    insert.bindNoCopy(2, path.data(), static_cast<int>(path.size()));
+    insert.bindNoCopy(3, attributes.study_instance_uid);
+    insert.bindNoCopy(4, attributes.series_instance_uid);
+    const int inserted = insert.exec();
+    insert.reset();
+    if (inserted != 0) {
+      return std::nullopt;
+    }
+    SQLite::Statement& select = m_database->select_instance;
+    select.bindNoCopy(1, attributes.sop_instance_uid);
+    select.executeStep();
+    Known known{select.getColumn(0).getString(), select.getColumn(1).getString(), select.getColumn(2).getString()};
+    select.reset();
+    return known;
+  });
+}
+
+std::optional<BatchState::StudyFacts> BatchState::add_to_study(const dicom::InstanceAttributes& attributes,
+                                                               std::uint64_t size, bool ok) {
+  return translate([&]() -> std::optional<StudyFacts> {
+    SQLite::Statement& select = m_database->select_study;
+    select.bindNoCopy(1, attributes.study_instance_uid);
+    std::optional<StudyFacts> facts;
+    std::int64_t number = 0;
+    if (select.executeStep()) {
+      number = select.getColumn(0).getInt64();
+      facts = StudyFacts{select.getColumn(1).getString(), select.getColumn(2).getString(), select.getColumn(3).getString(),
+                         select.getColumn(4).getString(), select.getColumn(5).getString(), select.getColumn(6).getString(),
+                         select.getColumn(7).getString()};
+    }
+    select.reset();
+    if (facts) {
+      SQLite::Statement& update = m_database->update_study;
+      update.bind(1, ok ? 0 : 1);
+      update.bind(2, static_cast<std::int64_t>(size));
+      update.bind(3, number);
+      update.exec();
+      update.reset();
+    } else {
+      SQLite::Statement& insert = m_database->insert_study;
+      insert.bindNoCopy(1, attributes.study_instance_uid);
+      insert.bind(2, 1);
+      insert.bind(3, ok ? 0 : 1);
+      insert.bind(4, static_cast<std::int64_t>(size));
+      insert.bindNoCopy(5, attributes.patient_id);
+      insert.bindNoCopy(6, attributes.issuer_of_patient_id);
+      insert.bindNoCopy(7, attributes.patient_name);
+      insert.bindNoCopy(8, attributes.patient_birth_date);
+      insert.bindNoCopy(9, attributes.patient_sex);
+      insert.bindNoCopy(10, attributes.accession_number);
+      insert.bindNoCopy(11, attributes.study_date);
+      insert.exec();
+      insert.reset();
+      number = m_database->db.getLastInsertRowid();
+    }
+    SQLite::Statement& series = m_database->insert_series;
+    series.bind(1, number);
+    series.bindNoCopy(2, attributes.series_instance_uid);
+    series.bindNoCopy(3, attributes.modality);
+    series.exec();
+    series.reset();
+    return facts;
+  });
+}
+
+void BatchState::add_study_finding(const std::string& study_instance_uid, const std::string& rule) {
+  translate([&] {
+    SQLite::Statement& insert = m_database->insert_finding;
+    insert.bindNoCopy(1, rule);
+    insert.bindNoCopy(2, study_instance_uid);
+    insert.exec();
+    insert.reset();
+  });
+}
+
+void BatchState::for_each_study(const std::function<void(const Study&)>& visit) {
+  // Errors of the visitor pass as they are.
+  auto studies = translate([&] {
+    return std::make_unique<SQLite::Statement>(
+        m_database->db,
+        "SELECT number, uid, instances, invalid, bytes,"
+        " (SELECT count(*) FROM series WHERE series.study = study.number) FROM study ORDER BY number");
+  });
+  auto modalities = translate([&] {
+    return std::make_unique<SQLite::Statement>(
+        m_database->db, "SELECT DISTINCT modality FROM series WHERE study = ? AND modality != '' ORDER BY modality");
+  });
+  auto findings = translate([&] {
+    return std::make_unique<SQLite::Statement>(m_database->db, "SELECT rule FROM finding WHERE study = ? ORDER BY rule");
+  });
+  const auto strings = [](SQLite::Statement& statement, std::int64_t number) {
+    std::vector<std::string> values;
+    statement.bind(1, number);
+    while (statement.executeStep()) {
+      values.push_back(statement.getColumn(0).getString());
+    }
+    statement.reset();
+    return values;
+  };
+  const auto next = [&]() -> std::optional<Study> {
+    return translate([&]() -> std::optional<Study> {
+      if (!studies->executeStep()) {
+        return std::nullopt;
+      }
+      const std::int64_t number = studies->getColumn(0).getInt64();
+      const auto count = [&](int column) { return static_cast<std::uint64_t>(studies->getColumn(column).getInt64()); };
+      return Study{studies->getColumn(1).getString(), count(2), count(3), count(5), count(4), strings(*modalities, number),
+                   strings(*findings, number)};
+    });
+  };
+  while (const std::optional<Study> study = next()) {
+    visit(*study);
+  }
+}
+
+}  // namespace kuva::workflow

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <kuva/core/error.hpp>
+#include <kuva/dicom/inspection.hpp>
+
+#include <string>
+
+namespace kuva::workflow {
+
+// Puts what a scan knows of an instance into its record: size and identifiers under their keywords. Patient values stay out.
+void put_header(Json& record, const dicom::Header& header);
+
+// The `findings` entry of a defect.
+Json to_json(const dicom::Defect& defect);
+std::string_view to_string(dicom::Defect::Severity severity);
+
+// Why a file is not an instance to act on though it is DICOM (a DICOMDIR), or an empty string.
+std::string skip_reason(const dicom::FileMeta& meta);
+
+// True when two files hold the same data set, byte for byte. Errors: as dicom::data_set_digest.
+bool same_data_set(const std::string& path, const std::string& other_path);
+
+}  // namespace kuva::workflow

@@ -1,0 +1,111 @@
+#include <kuva/workflow/items.hpp>
+
+#include <kuva/core/record.hpp>
+#include <kuva/core/version.hpp>
+
+namespace kuva::workflow {
+
+namespace {
+
+bool is_ok(const Json& record) {
+  const auto ok = record.find("ok");
+  return ok != record.end() && ok->is_boolean() && ok->get<bool>();
+}
+
+}  // namespace
+
+void Accounting::entered() {
+  const std::lock_guard lock(m_mutex);
+  ++m_entered;
+}
+
+void Accounting::left(const Json& record) {
+  const ExitCode code = exit_code_of(record);
+  const std::lock_guard lock(m_mutex);
+  m_worst = worse(m_worst, code);
+  if (string_at(record, "type") != "instance") {
+    return;
+  }
+  ++m_left;
+  ++m_by_outcome[string_at(record, "outcome")];
+  const auto error = record.find("error");
+  if (error != record.end() && error->is_object()) {
+    ++m_by_error[string_at(*error, "code")];
+  }
+  const auto size = record.find("size");
+  if (size != record.end() && size->is_number_unsigned()) {
+    m_bytes += size->get<std::uint64_t>();
+  }
+}
+
+void Accounting::note(ExitCode code) {
+  const std::lock_guard lock(m_mutex);
+  m_worst = worse(m_worst, code);
+}
+
+void Accounting::note(const Error& error) { note(error.kind().exit_code); }
+
+std::uint64_t Accounting::seen() const {
+  const std::lock_guard lock(m_mutex);
+  return m_entered;
+}
+
+std::uint64_t Accounting::missing() const {
+  const std::lock_guard lock(m_mutex);
+  return m_entered > m_left ? m_entered - m_left : 0;
+}
+
+ExitCode Accounting::exit_code() const {
+  const std::lock_guard lock(m_mutex);
+  // An item that got lost on the way is a fault of ours, whatever else happened.
+  return m_entered != m_left ? worse(m_worst, ExitCode::internal) : m_worst;
+}
+
+Json Accounting::summary(std::string_view tool, std::chrono::milliseconds elapsed, bool interrupted) const {
+  const ExitCode code = exit_code();
+  const std::lock_guard lock(m_mutex);
+  Json record = make_record("summary", tool, code == ExitCode::done ? "done" : "failed", code == ExitCode::done);
+  record["version"] = version();
+  record["seen"] = m_entered;
+  record["outcomes"] = Json::object();
+  for (const auto& [name, count] : m_by_outcome) {
+    record["outcomes"][name] = count;
+  }
+  if (!m_by_error.empty()) {
+    record["errors"] = Json::object();
+    for (const auto& [name, count] : m_by_error) {
+      record["errors"][name] = count;
+    }
+  }
+  if (m_entered != m_left) {
+    record["missing"] = m_entered > m_left ? m_entered - m_left : 0;
+  }
+  record["bytes"] = m_bytes;
+  record["elapsed"] = elapsed.count();
+  record["exitCode"] = static_cast<int>(code);
+  record["interrupted"] = interrupted;
+  return record;
+}
+
+ExitCode exit_code_of(const Json& record) {
+  if (is_ok(record)) {
+    return ExitCode::done;
+  }
+  const auto error = record.find("error");
+  if (error != record.end() && error->is_object()) {
+    if (const ErrorKind* kind = find_kind(string_at(*error, "code"))) {
+      return kind->exit_code;
+    }
+  }
+  return string_at(record, "outcome") == outcome::pending ? ExitCode::temporary : ExitCode::item_failed;
+}
+
+bool is_actionable(const Json& record) {
+  if (string_at(record, "type") != "instance" || !is_ok(record)) {
+    return false;
+  }
+  const std::string state = string_at(record, "outcome");
+  return state != outcome::skipped && state != outcome::duplicate;
+}
+
+}  // namespace kuva::workflow
