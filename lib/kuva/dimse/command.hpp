@@ -14,11 +14,29 @@ namespace kuva::dimse {
 
 // Command Field values (PS3.7 annex E).
 enum class CommandField : std::uint16_t {
-  c_store_rq = 0x0001, c_store_rsp = 0x8001, c_get_rq = 0x0010, c_get_rsp = 0x8010, c_find_rq = 0x0020,
-  c_find_rsp = 0x8020, c_move_rq = 0x0021, c_move_rsp = 0x8021, c_echo_rq = 0x0030, c_echo_rsp = 0x8030,
-  n_event_report_rq = 0x0100, n_event_report_rsp = 0x8100, n_get_rq = 0x0110, n_get_rsp = 0x8110, n_set_rq = 0x0120,
-  n_set_rsp = 0x8120, n_action_rq = 0x0130, n_action_rsp = 0x8130, n_create_rq = 0x0140, n_create_rsp = 0x8140,
-  n_delete_rq = 0x0150, n_delete_rsp = 0x8150, c_cancel_rq = 0x0FFF
+  c_store_rq = 0x0001,
+  c_store_rsp = 0x8001,
+  c_get_rq = 0x0010,
+  c_get_rsp = 0x8010,
+  c_find_rq = 0x0020,
+  c_find_rsp = 0x8020,
+  c_move_rq = 0x0021,
+  c_move_rsp = 0x8021,
+  c_echo_rq = 0x0030,
+  c_echo_rsp = 0x8030,
+  n_event_report_rq = 0x0100,
+  n_event_report_rsp = 0x8100,
+  n_get_rq = 0x0110,
+  n_get_rsp = 0x8110,
+  n_set_rq = 0x0120,
+  n_set_rsp = 0x8120,
+  n_action_rq = 0x0130,
+  n_action_rsp = 0x8130,
+  n_create_rq = 0x0140,
+  n_create_rsp = 0x8140,
+  n_delete_rq = 0x0150,
+  n_delete_rsp = 0x8150,
+  c_cancel_rq = 0x0FFF
 };
 std::string_view to_string(CommandField field);  // "C-STORE-RSP"
 constexpr bool is_response(CommandField field) { return (static_cast<std::uint16_t>(field) & 0x8000U) != 0; }

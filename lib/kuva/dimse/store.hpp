@@ -3,11 +3,12 @@
 #include <kuva/dimse/messenger.hpp>
 #include <kuva/dimse/status.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kuva::dimse {
 
@@ -24,27 +25,50 @@ class StoreUser {
   struct Response {
     std::uint64_t token = 0;
     Command command;
-    std::uint64_t bytes = 0;               // of the data set, sent
-    bool complete = true;                  // all of it
+    std::uint64_t bytes = 0;                 // of the data set, sent
+    bool complete = true;                    // all of it
     std::chrono::milliseconds send_time{0};  // first to last byte
     std::chrono::milliseconds wait_time{0};  // last byte to response
   };
 
-  StoreUser(Messenger& messenger, std::chrono::milliseconds response_timeout);
+  // `cap` bounds what is outstanding where the window is unlimited.
+  StoreUser(Messenger& messenger, std::chrono::milliseconds response_timeout, std::size_t cap = k_unlimited_cap);
+  static constexpr std::size_t k_unlimited_cap = 64;
 
-  // True while another request may be outstanding (window of the association; capped at `cap` where it is unlimited).
+  // True while another request may be outstanding.
   bool may_send() const;
-  std::size_t outstanding() const;
-  // Sends; when it throws, the message was not sent whole (sent_whole() tells) and the association is gone.
+  std::size_t outstanding() const { return m_pending.size(); }
+  // Sends; when it throws, the message was not sent whole (it is in unsent()) and the association is gone.
   void send(Request request);
-  // Waits for the next response. Errors: store.no-response after the time allowed, connection.*, association.*,
-  // dimse.unexpected-response (wrong message id, another instance); the association is then aborted.
+  // Waits for the next response; only while something is outstanding. Errors: store.no-response when nothing came for
+  // the time allowed since the last byte or the last response; connection.*, association.*; dimse.unexpected-response
+  // (wrong message id, another instance, no status, success for an object that was not sent whole). The association
+  // is then gone.
   Response receive();
 
   // After an Error: tokens of the requests whose last byte had been sent and that have no response (indeterminate), and
   // of those that were not sent whole (not stored).
   std::vector<std::uint64_t> unanswered() const;
   std::vector<std::uint64_t> unsent() const;
+
+ private:
+  struct Pending {
+    std::uint16_t message_id = 0;
+    std::string sop_instance_uid;
+    std::uint64_t token = 0;
+    std::uint64_t bytes = 0;
+    bool complete = false;
+    std::chrono::milliseconds send_time{0};
+    std::chrono::steady_clock::time_point sent_at;
+  };
+  [[noreturn]] void unexpected(std::string what);
+  Response take(std::deque<Pending>::iterator pending, Command command);
+
+  Messenger& m_messenger;
+  std::chrono::milliseconds m_response_timeout;
+  std::size_t m_window;
+  std::deque<Pending> m_pending;
+  std::chrono::steady_clock::time_point m_last_activity;
 };
 
 }  // namespace kuva::dimse
