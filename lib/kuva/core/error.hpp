@@ -21,7 +21,7 @@ struct Peer {
   std::string address;  // the IP address that the name resolved to
   std::string called_ae;
   std::string calling_ae;
-  std::string implementation_class_uid;     // PS3.7 D.3.3.2, names the product
+  std::string implementation_class_uid;  // PS3.7 D.3.3.2, names the product
   std::string implementation_version_name;
   std::string tls;  // e.g. "TLSv1.3 TLS_AES_256_GCM_SHA384", empty for plain
 

@@ -11,8 +11,23 @@ namespace kuva {
 
 // What the tool was doing.
 enum class Phase {
-  usage, config, scan, read, validate, resolve, connect, tls, associate, negotiate, send, wait, release, request, listen,
-  write, internal
+  usage,
+  config,
+  scan,
+  read,
+  validate,
+  resolve,
+  connect,
+  tls,
+  associate,
+  negotiate,
+  send,
+  wait,
+  release,
+  request,
+  listen,
+  write,
+  internal
 };
 
 // Whose side it was on.

@@ -1,5 +1,4 @@
 #include <kuva/core/file.hpp>
-
 #include <kuva/core/record.hpp>
 
 #include <fmt/format.h>

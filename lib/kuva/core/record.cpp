@@ -1,6 +1,5 @@
-#include <kuva/core/record.hpp>
-
 #include <kuva/core/base64.hpp>
+#include <kuva/core/record.hpp>
 #include <kuva/core/time.hpp>
 
 namespace kuva {
@@ -33,9 +32,7 @@ std::string string_at(const Json& record, std::string_view key) {
   return value != record.end() && value->is_string() ? value->get<std::string>() : std::string();
 }
 
-std::string to_line(const Json& record) {
-  return record.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string to_line(const Json& record) { return record.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json path_to_json(std::string_view path) {
   if (is_utf8(path)) {

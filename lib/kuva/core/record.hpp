@@ -11,7 +11,8 @@ namespace kuva {
 namespace outcome {
 inline constexpr std::string_view valid = "valid";
 inline constexpr std::string_view invalid = "invalid";
-inline constexpr std::string_view skipped = "skipped";  // not an object to act on (not DICOM, DICOMDIR, ...), with a reason
+inline constexpr std::string_view skipped =
+    "skipped";  // not an object to act on (not DICOM, DICOMDIR, ...), with a reason
 inline constexpr std::string_view duplicate = "duplicate";  // same UID and same bytes as another item of the batch
 inline constexpr std::string_view planned = "planned";      // --dry-run
 inline constexpr std::string_view stored = "stored";

@@ -1,9 +1,9 @@
+#include <kuva/core/error.hpp>
 #include <kuva/workflow/batch_state.hpp>
 
-#include <kuva/core/error.hpp>
+#include <fmt/format.h>
 
 #include <SQLiteCpp/SQLiteCpp.h>
-#include <fmt/format.h>
 
 namespace kuva::workflow {
 
@@ -25,7 +25,8 @@ SQLite::Database open_temporary() {
   database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;");
   database.exec(
       "CREATE TABLE instance (uid TEXT PRIMARY KEY, path BLOB, study TEXT, series TEXT) WITHOUT ROWID;"
-      "CREATE TABLE study (number INTEGER PRIMARY KEY, uid TEXT UNIQUE, instances INTEGER, invalid INTEGER, bytes INTEGER,"
+      "CREATE TABLE study (number INTEGER PRIMARY KEY, uid TEXT UNIQUE, instances INTEGER, invalid INTEGER, bytes "
+      "INTEGER,"
       " patient_id TEXT, issuer TEXT, name TEXT, birth_date TEXT, sex TEXT, accession TEXT, date TEXT);"
       "CREATE TABLE series (study INTEGER, uid TEXT, modality TEXT, PRIMARY KEY (study, uid)) WITHOUT ROWID;"
       "CREATE TABLE finding (study INTEGER, rule TEXT, PRIMARY KEY (study, rule)) WITHOUT ROWID;"
@@ -45,8 +46,7 @@ struct BatchState::Database {
   SQLite::Statement update_study{
       db, "UPDATE study SET instances = instances + 1, invalid = invalid + ?, bytes = bytes + ? WHERE number = ?"};
   SQLite::Statement insert_series{db, "INSERT OR IGNORE INTO series VALUES (?, ?, ?)"};
-  SQLite::Statement insert_finding{
-      db, "INSERT OR IGNORE INTO finding SELECT number, ? FROM study WHERE uid = ?"};
+  SQLite::Statement insert_finding{db, "INSERT OR IGNORE INTO finding SELECT number, ? FROM study WHERE uid = ?"};
 };
 
 BatchState::BatchState() : m_database(translate([] { return std::make_unique<Database>(); })) {}
@@ -84,9 +84,10 @@ std::optional<BatchState::StudyFacts> BatchState::add_to_study(const dicom::Inst
     std::int64_t number = 0;
     if (select.executeStep()) {
       number = select.getColumn(0).getInt64();
-      facts = StudyFacts{select.getColumn(1).getString(), select.getColumn(2).getString(), select.getColumn(3).getString(),
-                         select.getColumn(4).getString(), select.getColumn(5).getString(), select.getColumn(6).getString(),
-                         select.getColumn(7).getString()};
+      facts =
+          StudyFacts{select.getColumn(1).getString(), select.getColumn(2).getString(), select.getColumn(3).getString(),
+                     select.getColumn(4).getString(), select.getColumn(5).getString(), select.getColumn(6).getString(),
+                     select.getColumn(7).getString()};
     }
     select.reset();
     if (facts) {
@@ -146,7 +147,8 @@ void BatchState::for_each_study(const std::function<void(const Study&)>& visit) 
         m_database->db, "SELECT DISTINCT modality FROM series WHERE study = ? AND modality != '' ORDER BY modality");
   });
   auto findings = translate([&] {
-    return std::make_unique<SQLite::Statement>(m_database->db, "SELECT rule FROM finding WHERE study = ? ORDER BY rule");
+    return std::make_unique<SQLite::Statement>(m_database->db,
+                                               "SELECT rule FROM finding WHERE study = ? ORDER BY rule");
   });
   const auto strings = [](SQLite::Statement& statement, std::int64_t number) {
     std::vector<std::string> values;
@@ -164,8 +166,9 @@ void BatchState::for_each_study(const std::function<void(const Study&)>& visit) 
       }
       const std::int64_t number = studies->getColumn(0).getInt64();
       const auto count = [&](int column) { return static_cast<std::uint64_t>(studies->getColumn(column).getInt64()); };
-      return Study{studies->getColumn(1).getString(), count(2), count(3), count(5), count(4), strings(*modalities, number),
-                   strings(*findings, number)};
+      return Study{
+          studies->getColumn(1).getString(), count(2), count(3), count(5), count(4), strings(*modalities, number),
+          strings(*findings, number)};
     });
   };
   while (const std::optional<Study> study = next()) {

@@ -11,9 +11,9 @@
 
 namespace kuva::workflow {
 
-// What a batch must remember of the instances that went by: which UIDs, and what their studies look like. Kept in a private
-// temporary database, so that memory does not grow with the number of files; gone with the process. In the hands of
-// one thread. Errors: Error local.write (no space for temporary files).
+// What a batch must remember of the instances that went by: which UIDs, and what their studies look like. Kept in a
+// private temporary database, so that memory does not grow with the number of files; gone with the process. In the
+// hands of one thread. Errors: Error local.write (no space for temporary files).
 class BatchState {
  public:
   BatchState();

@@ -10,16 +10,16 @@
 namespace kuva::workflow {
 
 struct CommitSettings {
-  std::chrono::milliseconds wait{60'000};   // for reports, after the last request
-  std::chrono::milliseconds grace{5'000};   // the requesting association is kept open for a report this long
-  std::filesystem::path state;              // directory of this target's transactions
-  unsigned chunk = 0;                       // 0: what the target says
-  bool resume = false;                      // also take up the unfinished transactions of earlier runs
+  std::chrono::milliseconds wait{60'000};  // for reports, after the last request
+  std::chrono::milliseconds grace{5'000};  // the requesting association is kept open for a report this long
+  std::filesystem::path state;             // directory of this target's transactions
+  unsigned chunk = 0;                      // 0: what the target says
+  bool resume = false;                     // also take up the unfinished transactions of earlier runs
   bool dry_run = false;
 };
 
-// kuva-commit: asks for storage commitment of every instance of the input that is stored (indeterminate ones too: this settles
-// them) and listens for the reports. Each instance ends as committed, failed or pending. Errors: local.write,
+// kuva-commit: asks for storage commitment of every instance of the input that is stored (indeterminate ones too: this
+// settles them) and listens for the reports. Each instance ends as committed, failed or pending. Errors: local.write,
 // usage.target, tls.config, listen.failed.
 void commit(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
             const CommitSettings& settings, std::stop_token stop);

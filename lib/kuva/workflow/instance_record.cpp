@@ -1,6 +1,5 @@
-#include <kuva/workflow/instance_record.hpp>
-
 #include <kuva/dicom/uid.hpp>
+#include <kuva/workflow/instance_record.hpp>
 
 namespace kuva::workflow {
 
@@ -22,9 +21,12 @@ void put_header(Json& record, const dicom::Header& header) {
 
 std::string_view to_string(dicom::Defect::Severity severity) {
   switch (severity) {
-    case dicom::Defect::Severity::error: return "error";
-    case dicom::Defect::Severity::warning: return "warning";
-    case dicom::Defect::Severity::info: return "info";
+    case dicom::Defect::Severity::error:
+      return "error";
+    case dicom::Defect::Severity::warning:
+      return "warning";
+    case dicom::Defect::Severity::info:
+      return "info";
   }
   return "error";
 }

@@ -7,7 +7,8 @@
 
 namespace kuva::workflow {
 
-// Puts what a scan knows of an instance into its record: size and identifiers under their keywords. Patient values stay out.
+// Puts what a scan knows of an instance into its record: size and identifiers under their keywords. Patient values stay
+// out.
 void put_header(Json& record, const dicom::Header& header);
 
 // The `findings` entry of a defect.

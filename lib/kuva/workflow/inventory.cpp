@@ -1,7 +1,6 @@
-#include <kuva/workflow/inventory.hpp>
-
 #include <kuva/core/file.hpp>
 #include <kuva/core/record.hpp>
+#include <kuva/workflow/inventory.hpp>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -133,7 +132,7 @@ std::optional<InventoryItem> Inventory::next() {
 
 // A file is an item; a directory is put on the stack.
 std::optional<InventoryItem> Inventory::enter(std::string path, bool given) {
-  struct stat status{};
+  struct stat status {};
   // A link to a directory is followed only where the user named it: a walk must end.
   if (::lstat(path.c_str(), &status) != 0) {
     return InventoryItem{path, {}, read_error(path, errno), {}};
@@ -181,9 +180,7 @@ std::optional<Json> record_of_passing_item(const InventoryItem& item, std::strin
   return std::nullopt;
 }
 
-bool counts_as_item(const InventoryItem& item) {
-  return !item.record || string_at(*item.record, "type") == "instance";
-}
+bool counts_as_item(const InventoryItem& item) { return !item.record || string_at(*item.record, "type") == "instance"; }
 
 Json start_record(const InventoryItem& item, std::string_view tool) {
   if (item.record) {

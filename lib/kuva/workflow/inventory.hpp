@@ -10,16 +10,16 @@ namespace kuva::workflow {
 
 // One item of the inventory: a file, or a record that passes through.
 struct InventoryItem {
-  std::string path;                   // of a file to act on; empty otherwise
-  std::optional<Json> record;         // the earlier stage's record, if it came from one
-  std::optional<Error> error;         // the path cannot be read, or a line was not a record
-  std::string skip_reason;            // not a regular file
+  std::string path;            // of a file to act on; empty otherwise
+  std::optional<Json> record;  // the earlier stage's record, if it came from one
+  std::optional<Error> error;  // the path cannot be read, or a line was not a record
+  std::string skip_reason;     // not a regular file
 };
 
 // Turns input into files. Directories are walked: sorted by name, symbolic links to files followed, to directories not,
 // hidden files included. One directory's names are held at a time for each level; a directory with more than
-// k_sorted_directory_limit entries is taken in the order of the disk. Records of instances that the stage acts on become
-// files by their path; all others pass.
+// k_sorted_directory_limit entries is taken in the order of the disk. Records of instances that the stage acts on
+// become files by their path; all others pass.
 class Inventory {
  public:
   explicit Inventory(InputSource& source);

@@ -1,7 +1,6 @@
-#include <kuva/workflow/items.hpp>
-
 #include <kuva/core/record.hpp>
 #include <kuva/core/version.hpp>
+#include <kuva/workflow/items.hpp>
 
 namespace kuva::workflow {
 

@@ -16,7 +16,7 @@ namespace kuva::workflow {
 
 // What comes into a tool: a path to look at (a file, or a directory to walk), or a record of an earlier stage.
 struct Input {
-  std::string path;             // when not a record
+  std::string path;  // when not a record
   std::optional<Json> record;
 };
 

@@ -12,14 +12,13 @@
 
 namespace kuva::workflow {
 
-// Work on a stream of items in parallel, with the results in the order of the items and a bounded number of items under way.
-// `produce` runs on a thread of its own (it may block), `work` on `threads` threads, `consume` on the caller's.
-// An exception of any of them ends the run and is thrown to the caller once all threads have ended; `produce` must then come
-// to its end by itself.
+// Work on a stream of items in parallel, with the results in the order of the items and a bounded number of items under
+// way. `produce` runs on a thread of its own (it may block), `work` on `threads` threads, `consume` on the caller's. An
+// exception of any of them ends the run and is thrown to the caller once all threads have ended; `produce` must then
+// come to its end by itself.
 template <typename Item, typename Result>
 void ordered_parallel(unsigned threads, const std::function<std::optional<Item>()>& produce,
-                      const std::function<Result(Item&)>& work,
-                      const std::function<void(Item&&, Result&&)>& consume) {
+                      const std::function<Result(Item&)>& work, const std::function<void(Item&&, Result&&)>& consume) {
   struct Slot {
     Item item;
     std::optional<Result> result;
@@ -96,9 +95,8 @@ void ordered_parallel(unsigned threads, const std::function<std::optional<Item>(
   try {
     for (;;) {
       std::unique_lock lock(mutex);
-      changed.wait(lock, [&] {
-        return failure || (!slots.empty() && slots.front().result) || (ended && slots.empty());
-      });
+      changed.wait(lock,
+                   [&] { return failure || (!slots.empty() && slots.front().result) || (ended && slots.empty()); });
       if (failure || slots.empty()) {
         break;
       }

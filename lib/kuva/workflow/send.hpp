@@ -10,17 +10,17 @@
 namespace kuva::workflow {
 
 struct SendSettings {
-  unsigned associations = 0;  // 0: what the target says
-  unsigned retries = 3;       // more attempts an instance after the first, for temporary errors
+  unsigned associations = 0;                    // 0: what the target says
+  unsigned retries = 3;                         // more attempts an instance after the first, for temporary errors
   std::chrono::milliseconds retry_delay{1000};  // doubled each time, jittered, up to retry_delay_limit
   std::chrono::milliseconds retry_delay_limit{60'000};
   std::uint64_t bandwidth = 0;  // bytes a second over all associations; 0: no limit
   bool dry_run = false;
-  bool fail_fast = false;     // stop at the first instance that fails
+  bool fail_fast = false;  // stop at the first instance that fails
 };
 
-// kuva-send: each instance of the input is stored once. Records leave as instances finish; instances of one study go over one
-// association in the order of the input. Errors: local.write, usage.target, tls.config.
+// kuva-send: each instance of the input is stored once. Records leave as instances finish; instances of one study go
+// over one association in the order of the input. Errors: local.write, usage.target, tls.config.
 void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
           const SendSettings& settings, std::stop_token stop);
 

@@ -1,8 +1,26 @@
+#include <kuva/dicom/uid.hpp>
 #include <kuva/workflow/target.hpp>
 
-#include <kuva/dicom/uid.hpp>
+#include <fmt/format.h>
 
 namespace kuva::workflow {
+
+namespace {
+
+constexpr std::chrono::hours k_expiry_notice{30 * 24};
+
+void warn_of_expiry(Observer& observer, std::string_view whose,
+                    std::optional<std::chrono::system_clock::time_point> expiry) {
+  const auto now = std::chrono::system_clock::now();
+  if (!expiry || *expiry - now > k_expiry_notice) {
+    return;
+  }
+  const auto days = std::chrono::duration_cast<std::chrono::hours>(*expiry - now).count() / 24;
+  observer.message(Observer::Level::warning,
+                   fmt::format("{} certificate ends in {} days ({})", whose, days, to_rfc3339(*expiry)));
+}
+
+}  // namespace
 
 Peer Target::to_peer() const {
   Peer peer;
@@ -14,7 +32,7 @@ Peer Target::to_peer() const {
 }
 
 std::unique_ptr<ul::Association> associate(const Target& target, const std::shared_ptr<const net::TlsContext>& tls,
-                                           ul::AssociateRequest request) {
+                                           ul::AssociateRequest request, Observer& observer) {
   request.called_ae = target.called_ae;
   request.calling_ae = target.calling_ae;
   request.application_context = dicom::uids::application_context;
@@ -29,7 +47,12 @@ std::unique_ptr<ul::Association> associate(const Target& target, const std::shar
   settings.tls = tls;
   settings.connect_timeout = target.connect_timeout;
   settings.tls_timeout = target.tls_timeout;
-  return ul::Association::request(net::connect(settings), request, target.association_timeouts);
+  std::unique_ptr<net::Stream> stream = net::connect(settings);
+  warn_of_expiry(observer, "the peer's", net::peer_certificate_expiry(*stream));
+  if (tls) {
+    warn_of_expiry(observer, "our own", tls->certificate_expiry());
+  }
+  return ul::Association::request(std::move(stream), request, target.association_timeouts);
 }
 
 std::shared_ptr<const net::TlsContext> client_tls(const Target& target) {

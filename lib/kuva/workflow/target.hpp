@@ -2,6 +2,7 @@
 
 #include <kuva/net/stream.hpp>
 #include <kuva/ul/association.hpp>
+#include <kuva/workflow/items.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace kuva::workflow {
 
 // Where this machine listens for reports that the target sends on associations of its own.
 struct ListenerSettings {
-  net::Endpoint bind;             // host to bind ("0.0.0.0", "127.0.0.1") and port
+  net::Endpoint bind;  // host to bind ("0.0.0.0", "127.0.0.1") and port
   bool tls = true;
   net::TlsSettings tls_settings;  // server side
 };
@@ -35,19 +36,20 @@ struct Target {
   std::chrono::milliseconds response_timeout{300'000};  // of a C-STORE-RSP, N-ACTION-RSP
   std::chrono::milliseconds idle_timeout{20'000};       // an association without work is released after this
 
-  unsigned associations = 1;            // at the same time
-  std::uint16_t async_window = 0;       // operations outstanding; 0: not negotiated (PS3.7 D.3.3.3)
+  unsigned associations = 1;       // at the same time
+  std::uint16_t async_window = 0;  // operations outstanding; 0: not negotiated (PS3.7 D.3.3.3)
   std::uint32_t max_pdu = ul::Association::k_default_receive_limit;  // what we announce
-  std::uint32_t instances_per_association = 0;  // 0: no limit
-  std::uint32_t commit_chunk = 500;     // instances a commitment request
+  std::uint32_t instances_per_association = 0;                       // 0: no limit
+  std::uint32_t commit_chunk = 500;                                  // instances a commitment request
 
   Peer to_peer() const;
 };
 
-// Opens an association with what the target says; contexts (and roles) as given in `request`, the rest is filled in.
+// Opens an association with what the target says; contexts (and roles) as given in `request`, the rest is filled in. A
+// certificate of either side that is about to end is told to the observer.
 // Errors: as net::connect and ul::Association::request.
 std::unique_ptr<ul::Association> associate(const Target& target, const std::shared_ptr<const net::TlsContext>& tls,
-                                           ul::AssociateRequest request);
+                                           ul::AssociateRequest request, Observer& observer);
 // The client context of a target; null when it is plain.
 std::shared_ptr<const net::TlsContext> client_tls(const Target& target);
 

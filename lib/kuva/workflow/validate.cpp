@@ -1,5 +1,3 @@
-#include <kuva/workflow/validate.hpp>
-
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/inspection.hpp>
 #include <kuva/dicom/uid.hpp>
@@ -7,6 +5,7 @@
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
 #include <kuva/workflow/ordered_parallel.hpp>
+#include <kuva/workflow/validate.hpp>
 
 #include <fmt/format.h>
 
@@ -45,8 +44,8 @@ struct StudyRule {
   std::string_view rule;
   std::string_view attribute;
   Defect::Severity severity;
-  std::string BatchState::StudyFacts::* first;
-  std::string dicom::InstanceAttributes::* here;
+  std::string BatchState::StudyFacts::*first;
+  std::string dicom::InstanceAttributes::*here;
 };
 
 constexpr Defect::Severity k_error = Defect::Severity::error;
@@ -159,13 +158,12 @@ class Validation {
   void check_known_uids(const dicom::InstanceAttributes& attributes, std::vector<Defect>& defects) {
     if (!attributes.sop_class_uid.empty() && !dicom::is_storage_sop_class(attributes.sop_class_uid)) {
       const bool registered = !dicom::uid_name(attributes.sop_class_uid).empty();
-      defects.push_back({registered ? k_error : k_warning,
-                         registered ? "sop-class.not-storage" : "sop-class.unknown",
-                         registered ? fmt::format("{} is not the SOP class of a stored object",
-                                                  dicom::uid_name(attributes.sop_class_uid))
-                                    : fmt::format("SOP class {} is private or newer than the dictionary",
-                                                  attributes.sop_class_uid),
-                         dicom::to_string(dicom::tags::sop_class_uid), 0});
+      defects.push_back(
+          {registered ? k_error : k_warning, registered ? "sop-class.not-storage" : "sop-class.unknown",
+           registered
+               ? fmt::format("{} is not the SOP class of a stored object", dicom::uid_name(attributes.sop_class_uid))
+               : fmt::format("SOP class {} is private or newer than the dictionary", attributes.sop_class_uid),
+           dicom::to_string(dicom::tags::sop_class_uid), 0});
     }
   }
 
@@ -228,8 +226,11 @@ class Validation {
       if (std::find(study.broken_rules.begin(), study.broken_rules.end(), rule.rule) == study.broken_rules.end()) {
         continue;
       }
-      const Defect defect{rule.severity, std::string(rule.rule),
-                          fmt::format("{} is not the same in all instances", rule.attribute), {}, 0};
+      const Defect defect{rule.severity,
+                          std::string(rule.rule),
+                          fmt::format("{} is not the same in all instances", rule.attribute),
+                          {},
+                          0};
       broken = broken || fails({defect});
       findings.push_back(to_json(defect));
     }

@@ -8,10 +8,10 @@
 namespace kuva::workflow {
 
 struct ValidateSettings {
-  unsigned jobs = 0;         // threads; 0: one a processor
-  bool studies = true;       // study records at the end
-  bool strict = false;       // a skipped file counts as failed
-  bool phi_plain = false;    // patient values in findings unmasked
+  unsigned jobs = 0;       // threads; 0: one a processor
+  bool studies = true;     // study records at the end
+  bool strict = false;     // a skipped file counts as failed
+  bool phi_plain = false;  // patient values in findings unmasked
   enum class FailOn { error, warning, never } fail_on = FailOn::error;
 };
 

@@ -1,0 +1,175 @@
+#include <kuva/core/record.hpp>
+#include <kuva/dicom/inspection.hpp>
+#include <kuva/dicom/uid.hpp>
+#include <kuva/workflow/commit.hpp>
+#include <kuva/workflow/commit_requester.hpp>
+#include <kuva/workflow/custody.hpp>
+#include <kuva/workflow/instance_record.hpp>
+#include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/report_listener.hpp>
+
+#include <fmt/format.h>
+
+namespace kuva::workflow {
+
+namespace {
+
+// A record whose instance is asked for. Indeterminate ones too: all was sent and no answer came, and the archive's word
+// on custody is what settles them.
+bool is_to_be_asked(const Json& record) {
+  return is_actionable(record) ||
+         (string_at(record, "type") == "instance" && string_at(record, "outcome") == outcome::indeterminate);
+}
+
+// Reads the input, fills chunks, and has them asked for.
+class Collector {
+ public:
+  Collector(RecordSink& sink, Custody& custody, CommitRequester& requester, std::size_t chunk, bool dry_run)
+      : m_sink(sink), m_custody(custody), m_requester(requester), m_chunk(chunk), m_dry_run(dry_run) {}
+
+  void take(InventoryItem item) {
+    if (item.record && is_to_be_asked(*item.record)) {
+      take_record(std::move(*item.record));
+      return;
+    }
+    if (std::optional<Json> passing = record_of_passing_item(item, k_commit_tool)) {
+      m_sink.emit(*passing);
+      return;
+    }
+    take_file(item);
+  }
+
+  void flush() {
+    if (m_records.empty()) {
+      return;
+    }
+    const std::string transaction_uid = m_custody.open(std::exchange(m_records, {}));
+    m_requester.request(transaction_uid);
+  }
+
+ private:
+  void take_record(Json record) {
+    const std::string sop_class = string_at(record, "SOPClassUID");
+    const std::string instance = string_at(record, "SOPInstanceUID");
+    if (sop_class.empty() || instance.empty()) {
+      set_outcome(record, k_commit_tool, outcome::failed, false);
+      set_error(record, Error(kind("file.incomplete"), "the record has no SOPClassUID or SOPInstanceUID"));
+      m_sink.emit(record);
+      return;
+    }
+    if (m_dry_run) {
+      set_outcome(record, k_commit_tool, outcome::planned, true);
+      m_sink.emit(record);
+      return;
+    }
+    m_records.push_back(std::move(record));
+    if (m_records.size() >= m_chunk) {
+      flush();
+    }
+  }
+
+  void take_file(const InventoryItem& item) {
+    Json record = start_record(item, k_commit_tool);
+    try {
+      const dicom::Header header = dicom::read_header(item.path);
+      put_header(record, header);
+      if (const std::string reason = skip_reason(header.meta); !reason.empty()) {
+        skip(std::move(record), reason);
+        return;
+      }
+    } catch (const Error& error) {
+      if (&error.kind() == &kind("file.not-dicom")) {
+        skip(std::move(record), error.message());
+        return;
+      }
+      set_outcome(record, k_commit_tool, outcome::failed, false);
+      set_error(record, error);
+      m_sink.emit(record);
+      return;
+    }
+    take_record(std::move(record));
+  }
+
+  void skip(Json record, const std::string& reason) {
+    set_outcome(record, k_commit_tool, outcome::skipped, true);
+    record["reason"] = reason;
+    m_sink.emit(record);
+  }
+
+  RecordSink& m_sink;
+  Custody& m_custody;
+  CommitRequester& m_requester;
+  std::size_t m_chunk;
+  bool m_dry_run;
+  std::vector<Json> m_records;
+};
+
+// Takes up what earlier runs left. Instances whose report came meanwhile leave at once, the others are asked for anew:
+// the archive may have given up reporting, and asking twice does no harm.
+void resume(TransactionStore& store, Custody& custody, Collector& collector, Accounting& accounting) {
+  for (const std::string& uid : store.list()) {
+    std::optional<TransactionStore::Transaction> transaction = store.load(uid);
+    if (!transaction) {
+      continue;
+    }
+    for (std::size_t i = 0; i < transaction->records.size(); ++i) {
+      accounting.entered();
+    }
+    std::vector<Json> open = custody.settle_earlier(*transaction);
+    for (Json& record : open) {
+      InventoryItem item;
+      item.record = std::move(record);
+      collector.take(std::move(item));
+    }
+    collector.flush();
+    store.remove(uid);
+  }
+}
+
+}  // namespace
+
+void commit(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
+            const CommitSettings& settings, std::stop_token stop) {
+  Inventory inventory(source);
+  const std::size_t chunk = settings.chunk != 0 ? settings.chunk : std::max(1U, target.commit_chunk);
+  TransactionStore store(settings.state);
+  Custody custody(sink, observer, store);
+  std::optional<ReportListener> listener;
+  if (!settings.dry_run) {
+    if (target.listener) {
+      listener.emplace(target, custody, observer);
+    } else {
+      observer.message(Observer::Level::warning,
+                       "the target has no listener: reports can come on our own association alone");
+    }
+  }
+  CommitRequester requester(target, settings, custody, observer, stop);
+  Collector collector(sink, custody, requester, chunk, settings.dry_run);
+  if (settings.resume && !settings.dry_run) {
+    resume(store, custody, collector, accounting);
+  } else if (const std::size_t left = store.list().size(); left != 0) {
+    observer.message(
+        Observer::Level::info,
+        fmt::format("{} transactions of earlier runs are not settled: kuva-commit --resume takes them up", left));
+  }
+  while (!stop.stop_requested()) {
+    std::optional<InventoryItem> item = inventory.next();
+    if (!item) {
+      break;
+    }
+    if (counts_as_item(*item)) {
+      accounting.entered();
+    }
+    collector.take(std::move(*item));
+  }
+  collector.flush();
+  requester.finish();
+  custody.wait(Deadline::after(settings.wait), stop);
+  requester.close();
+  if (listener) {
+    listener->stop();
+  }
+  custody.leave_pending();
+}
+
+}  // namespace kuva::workflow

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <kuva/core/time.hpp>
+#include <kuva/dimse/commitment.hpp>
+#include <kuva/workflow/items.hpp>
+#include <kuva/workflow/transaction_store.hpp>
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace kuva::workflow {
+
+inline constexpr std::string_view k_commit_tool = "kuva-commit";
+
+// The open transactions of a run, and what the archive says of them. Each instance leaves exactly once: committed,
+// failed or pending. Thread-safe. Errors: local.read, local.write.
+class Custody {
+ public:
+  Custody(RecordSink& sink, Observer& observer, TransactionStore& store);
+
+  // Saves the records under a fresh Transaction UID, before anything is asked.
+  std::string open(std::vector<Json> records);
+  dimse::CommitmentRequest request_of(const std::string& transaction_uid) const;
+
+  // The same records under a fresh Transaction UID, for another attempt: one is never used twice. A report that comes
+  // for the earlier one all the same settles the new one.
+  std::string renew(const std::string& transaction_uid);
+
+  // The archive took the request.
+  void acknowledged(const std::string& transaction_uid);
+  // The request failed: its instances leave as failed (a permanent error; the transaction is void) or pending.
+  void request_failed(const std::string& transaction_uid, const Error& error);
+
+  // A report came, on whatever association. Known: its instances leave. Of an earlier run: kept for --resume. Repeated
+  // or unknown: told, and taken as read, so that the archive does not send it for ever.
+  void report(const dimse::CommitmentReport& report);
+
+  // The records of an earlier run's transaction that its saved report does not settle; the others leave.
+  std::vector<Json> settle_earlier(const TransactionStore::Transaction& transaction);
+
+  // Until every acknowledged transaction has its report, or the deadline, or a stop. True when none is left.
+  bool wait(Deadline deadline, std::stop_token stop);
+  bool all_settled() const;
+  // What has no report leaves as pending; the transactions stay in the store.
+  void leave_pending();
+
+ private:
+  struct Open {
+    std::size_t instances = 0;
+    bool acknowledged = false;
+  };
+  TransactionStore::Transaction load(const std::string& transaction_uid) const;
+  std::string current_uid(std::string transaction_uid) const;
+  void settle(const std::string& transaction_uid, const dimse::CommitmentReport& report);
+  void tell_progress();
+
+  RecordSink& m_sink;
+  Observer& m_observer;
+  TransactionStore& m_store;
+  mutable std::mutex m_mutex;
+  std::condition_variable_any m_changed;
+  std::map<std::string, Open> m_open;
+  std::map<std::string, std::string> m_renewed;  // earlier to later UID
+  std::set<std::string> m_settled;               // of this run, to know a repeated report
+  Observer::Progress m_progress{0, 0, 0, 0, "waiting for reports"};
+};
+
+}  // namespace kuva::workflow

@@ -1,0 +1,124 @@
+#include <kuva/dicom/transcoder.hpp>
+#include <kuva/dicom/uid.hpp>
+#include <kuva/workflow/presentation_plan.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace kuva::workflow {
+
+namespace {
+
+bool is_native_pair(std::string_view uid) {
+  return uid == dicom::k_explicit_vr_little_endian || uid == dicom::k_implicit_vr_little_endian;
+}
+
+std::vector<std::string> native_pair(std::string_view first) {
+  const bool implicit_first = first == dicom::k_implicit_vr_little_endian;
+  const std::string_view second =
+      implicit_first ? dicom::k_explicit_vr_little_endian : dicom::k_implicit_vr_little_endian;
+  return {std::string(implicit_first ? first : dicom::k_explicit_vr_little_endian), std::string(second)};
+}
+
+bool has_native_pair(const std::vector<std::vector<std::string>>& lists) {
+  return std::any_of(lists.begin(), lists.end(), [](const auto& list) { return is_native_pair(list.front()); });
+}
+
+// "JPEG 2000 (1.2.840...)", or the UID alone.
+std::string described(std::string_view uid) {
+  const std::string_view name = dicom::uid_name(uid);
+  return name.empty() ? std::string(uid) : fmt::format("{} ({})", name, uid);
+}
+
+}  // namespace
+
+bool PresentationPlan::add(const StorageKind& kind) {
+  if (covers(kind)) {
+    return true;
+  }
+  const auto known = m_lists.find(kind.sop_class_uid);
+  static const std::vector<std::vector<std::string>> k_none;
+  const auto& present = known == m_lists.end() ? k_none : known->second;
+
+  std::vector<std::vector<std::string>> wanted;
+  if (!is_native_pair(kind.transfer_syntax_uid)) {
+    wanted.push_back({kind.transfer_syntax_uid});
+  }
+  if (dicom::transfer_syntax(kind.transfer_syntax_uid).is_uncompressed() && !has_native_pair(present)) {
+    wanted.push_back(native_pair(kind.transfer_syntax_uid));
+  }
+  if (m_count + wanted.size() > k_limit) {
+    return false;
+  }
+  m_count += wanted.size();
+  auto& lists = m_lists[kind.sop_class_uid];
+  lists.insert(lists.end(), wanted.begin(), wanted.end());
+  m_kinds.insert(kind);
+  return true;
+}
+
+std::vector<ul::PresentationContext> PresentationPlan::contexts() const {
+  std::vector<ul::PresentationContext> contexts;
+  const auto push = [&contexts](const std::string& sop_class, std::vector<std::string> syntaxes) {
+    contexts.push_back({static_cast<std::uint8_t>(2 * contexts.size() + 1), sop_class, std::move(syntaxes)});
+  };
+  for (const auto& [sop_class, lists] : m_lists) {
+    for (const auto& list : lists) {
+      push(sop_class, list);
+    }
+  }
+  for (const auto& [sop_class, lists] : m_lists) {
+    if (contexts.size() < k_limit && !has_native_pair(lists)) {
+      push(sop_class, native_pair(dicom::k_explicit_vr_little_endian));
+    }
+  }
+  return contexts;
+}
+
+std::variant<ContextChoice, Error> choose_context(const ul::Association& association, const StorageKind& kind) {
+  if (const ul::AcceptedContext* own = association.find_context(kind.sop_class_uid, kind.transfer_syntax_uid)) {
+    return ContextChoice{own->id, dicom::transfer_syntax(own->transfer_syntax)};
+  }
+  const dicom::TransferSyntax from = dicom::transfer_syntax(kind.transfer_syntax_uid);
+  std::vector<std::string> taken;
+  for (const ul::AcceptedContext& context : association.contexts()) {
+    if (context.abstract_syntax != kind.sop_class_uid) {
+      continue;
+    }
+    const dicom::TransferSyntax to = dicom::transfer_syntax(context.transfer_syntax);
+    if (dicom::can_encode(from, to)) {
+      return ContextChoice{context.id, to};
+    }
+    taken.push_back(described(context.transfer_syntax));
+  }
+
+  Json proposals = Json::array();
+  bool class_known = !taken.empty();
+  for (const ul::PresentationContext& context : association.requested().contexts) {
+    if (context.abstract_syntax != kind.sop_class_uid) {
+      continue;
+    }
+    const ul::ContextResult result = association.context_result(context.id);
+    class_known = class_known || result == ul::ContextResult::transfer_syntaxes_not_supported;
+    proposals.push_back(Json{{"contextId", context.id},
+                             {"transferSyntaxUIDs", context.transfer_syntaxes},
+                             {"result", ul::to_string(result)}});
+  }
+  Error error = [&] {
+    if (!class_known) {
+      return Error(kuva::kind("negotiate.sop-class"),
+                   fmt::format("the peer does not take {}", described(kind.sop_class_uid)));
+    }
+    const std::string offer =
+        taken.empty() ? std::string("nothing that was offered") : fmt::format("{}", fmt::join(taken, ", "));
+    return Error(kuva::kind("negotiate.transfer-syntax"),
+                 fmt::format("the file is {}; for {} the peer takes {}", described(kind.transfer_syntax_uid),
+                             described(kind.sop_class_uid), offer));
+  }();
+  error.with("proposed", std::move(proposals)).with_peer(association.peer());
+  return error;
+}
+
+}  // namespace kuva::workflow

@@ -1,0 +1,210 @@
+#include <kuva/dicom/transfer_syntax.hpp>
+#include <kuva/dicom/uid.hpp>
+#include <kuva/workflow/report_listener.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+
+namespace kuva::workflow {
+
+namespace {
+
+constexpr std::string_view k_commitment = dicom::uids::storage_commitment_push_model;
+
+// How long an association that is open may still finish its message when we end.
+constexpr std::chrono::milliseconds k_last_words{2'000};
+
+std::string event_failure_text(const Error& error) {
+  return fmt::format("a report could not be taken: {}: {}", error.kind().code, error.message());
+}
+
+}  // namespace
+
+dimse::Services report_services(Custody& custody, Observer& observer) {
+  dimse::Services services;
+  services.event_report = [&custody, &observer](const dimse::Messenger::Message& message, const dicom::DataSet& data) {
+    if (message.command.affected_sop_class_uid.value_or("") != k_commitment) {
+      return dimse::make_response(message.command, 0x0118);
+    }
+    try {
+      custody.report(dimse::read_commitment_report(data));
+      return dimse::make_response(message.command, 0x0000);
+    } catch (const Error& error) {
+      // The archive sends it again after a failure, so it must not be told success.
+      observer.message(Observer::Level::error, event_failure_text(error));
+      const bool ours = error.kind().side == Side::local;
+      return dimse::make_response(message.command, ours ? 0x0110 : 0x0115);
+    }
+  };
+  return services;
+}
+
+ul::Association::Decision decide_report_association(const ul::AssociateRequest& request, const std::string& ae_title,
+                                                    std::uint32_t max_pdu) {
+  if (request.application_context != dicom::uids::application_context) {
+    return ul::AssociateReject{1, 1, 2};
+  }
+  if (request.called_ae != ae_title) {
+    return ul::AssociateReject{1, 1, 7};
+  }
+  ul::AssociateAccept accept;
+  accept.called_ae = request.called_ae;
+  accept.calling_ae = request.calling_ae;
+  accept.application_context = request.application_context;
+  accept.max_pdu_length = max_pdu;
+  accept.implementation_class_uid = dicom::implementation_class_uid();
+  accept.implementation_version_name = dicom::implementation_version_name();
+  for (const ul::PresentationContext& context : request.contexts) {
+    ul::PresentationContextReply reply;
+    reply.id = context.id;
+    const bool known = context.abstract_syntax == k_commitment || context.abstract_syntax == dicom::uids::verification;
+    const auto syntax =
+        std::find_if(context.transfer_syntaxes.begin(), context.transfer_syntaxes.end(), [](const std::string& uid) {
+          return uid == dicom::k_explicit_vr_little_endian || uid == dicom::k_implicit_vr_little_endian;
+        });
+    if (!known) {
+      reply.result = ul::ContextResult::abstract_syntax_not_supported;
+    } else if (syntax == context.transfer_syntaxes.end()) {
+      reply.result = ul::ContextResult::transfer_syntaxes_not_supported;
+    } else {
+      reply.result = ul::ContextResult::accepted;
+      reply.transfer_syntax = *syntax;
+    }
+    accept.contexts.push_back(std::move(reply));
+  }
+  for (const ul::RoleSelection& role : request.roles) {
+    if (role.sop_class_uid == k_commitment) {
+      accept.roles.push_back({role.sop_class_uid, false, role.scp});
+    }
+  }
+  return accept;
+}
+
+struct ReportListener::Connection {
+  std::unique_ptr<net::Incoming> incoming;
+  std::mutex mutex;                        // of the pointer below
+  ul::Association* association = nullptr;  // while it is served
+  std::atomic<bool> done{false};
+  std::jthread thread;
+};
+
+ReportListener::ReportListener(const Target& target, Custody& custody, Observer& observer)
+    : m_target(target),
+      m_custody(custody),
+      m_observer(observer),
+      m_tls(target.listener->tls ? net::TlsContext::server(target.listener->tls_settings) : nullptr),
+      m_listener(net::Listener::open(target.listener->bind)),
+      m_thread([this] { accept_connections(); }) {}
+
+ReportListener::~ReportListener() { stop(); }
+
+void ReportListener::stop() {
+  m_listener->close();
+  if (m_thread.joinable()) {
+    m_thread.join();
+  }
+  const Deadline deadline = Deadline::after(k_last_words);
+  for (;;) {
+    reap(false);
+    const std::lock_guard lock(m_mutex);
+    if (m_connections.empty()) {
+      return;
+    }
+    if (deadline.expired()) {
+      break;
+    }
+    // A connection that only idles is not waited for.
+    for (const auto& connection : m_connections) {
+      const std::lock_guard association_lock(connection->mutex);
+      if (connection->association == nullptr) {
+        connection->incoming->shutdown();
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  {
+    const std::lock_guard lock(m_mutex);
+    for (const auto& connection : m_connections) {
+      const std::lock_guard association_lock(connection->mutex);
+      if (connection->association != nullptr) {
+        connection->association->shutdown();
+      }
+      connection->incoming->shutdown();
+    }
+  }
+  reap(true);
+}
+
+// Removes the connections whose thread has ended; `all` waits for every one.
+void ReportListener::reap(bool all) {
+  std::list<std::unique_ptr<Connection>> ended;
+  {
+    const std::lock_guard lock(m_mutex);
+    for (auto it = m_connections.begin(); it != m_connections.end();) {
+      const auto here = it++;
+      if (all || (*here)->done) {
+        ended.splice(ended.end(), m_connections, here);
+      }
+    }
+  }
+}
+
+void ReportListener::accept_connections() {
+  while (std::unique_ptr<net::Incoming> incoming = m_listener->accept(Deadline::never())) {
+    reap(false);
+    const std::lock_guard lock(m_mutex);
+    if (m_connections.size() >= k_most_connections) {
+      m_observer.message(Observer::Level::warning, fmt::format("connection from {} refused: {} are open",
+                                                               incoming->peer().address, m_connections.size()));
+      continue;
+    }
+    auto connection = std::make_unique<Connection>();
+    connection->incoming = std::move(incoming);
+    Connection& reference = *connection;
+    m_connections.push_back(std::move(connection));
+    reference.thread = std::jthread([this, &reference] {
+      serve(reference);
+      reference.done = true;
+    });
+  }
+}
+
+void ReportListener::serve(Connection& connection) {
+  const std::string from = connection.incoming->peer().address;
+  try {
+    auto stream = connection.incoming->open(m_tls, Deadline::after(m_target.tls_timeout));
+    const auto decide = [this](const ul::AssociateRequest& request, const net::Stream&) {
+      return decide_report_association(request, m_target.calling_ae, m_target.max_pdu);
+    };
+    const auto association = ul::Association::accept(std::move(stream), decide, m_target.association_timeouts);
+    if (!association) {
+      m_observer.message(Observer::Level::warning,
+                         fmt::format("association from {} rejected: it does not call {}", from, m_target.calling_ae));
+      return;
+    }
+    {
+      const std::lock_guard lock(connection.mutex);
+      connection.association = association.get();
+    }
+    dimse::Messenger messenger(*association);
+    try {
+      dimse::serve(messenger, report_services(m_custody, m_observer), m_target.response_timeout,
+                   m_target.association_timeouts.stall);
+    } catch (...) {
+      const std::lock_guard lock(connection.mutex);
+      connection.association = nullptr;
+      throw;
+    }
+    const std::lock_guard lock(connection.mutex);
+    connection.association = nullptr;
+  } catch (const Error& error) {
+    m_observer.message(Observer::Level::warning,
+                       fmt::format("connection from {}: {}: {}", from, error.kind().code, error.message()));
+  } catch (const std::exception& exception) {
+    m_observer.message(Observer::Level::error, fmt::format("connection from {}: {}", from, exception.what()));
+  }
+}
+
+}  // namespace kuva::workflow

@@ -1,0 +1,176 @@
+#include <kuva/core/record.hpp>
+#include <kuva/dicom/inspection.hpp>
+#include <kuva/workflow/batch_state.hpp>
+#include <kuva/workflow/instance_record.hpp>
+#include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/send.hpp>
+#include <kuva/workflow/store_queue.hpp>
+#include <kuva/workflow/store_worker.hpp>
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <limits>
+#include <thread>
+#include <unordered_map>
+
+namespace kuva::workflow {
+
+namespace {
+
+// Reads the input, decides what is to be sent, and hands it to the workers.
+class Dispatcher {
+ public:
+  Dispatcher(StoreRun& run, std::deque<StoreQueue>& queues) : m_run(run), m_queues(queues) {}
+
+  void take(const InventoryItem& item) {
+    if (std::optional<Json> passing = record_of_passing_item(item, k_send_tool)) {
+      m_run.emit(*passing);
+      return;
+    }
+    StoreJob job;
+    job.record = start_record(item, k_send_tool);
+    job.path = item.path;
+    try {
+      const dicom::Header header = dicom::read_header(item.path);
+      if (const std::string reason = skip_reason(header.meta); !reason.empty()) {
+        skip(std::move(job.record), reason);
+        return;
+      }
+      take_instance(std::move(job), header);
+    } catch (const Error& error) {
+      if (&error.kind() == &kind("file.not-dicom")) {
+        skip(std::move(job.record), error.message());
+      } else {
+        m_run.finish_failed(std::move(job), error);
+      }
+    }
+  }
+
+ private:
+  void take_instance(StoreJob job, const dicom::Header& header) {
+    const dicom::InstanceAttributes& attributes = header.attributes;
+    const std::string expected = string_at(job.record, "SOPInstanceUID");
+    if (!expected.empty() && expected != attributes.sop_instance_uid) {
+      m_run.finish_failed(std::move(job),
+                          Error(kind("file.changed"), fmt::format("the file now holds {}, an earlier stage saw {}",
+                                                                  attributes.sop_instance_uid, expected)));
+      return;
+    }
+    put_header(job.record, header);
+    job.kind = {attributes.sop_class_uid, attributes.transfer_syntax_uid};
+    job.sop_instance_uid = attributes.sop_instance_uid;
+    job.study_instance_uid = attributes.study_instance_uid;
+    job.size = header.size;
+    if (const std::optional<BatchState::Known> first = m_batch.remember(attributes, job.path)) {
+      take_second(std::move(job), *first);
+      return;
+    }
+    if (m_run.settings().dry_run) {
+      set_outcome(job.record, k_send_tool, outcome::planned, true);
+      m_run.emit(job.record);
+      return;
+    }
+    m_queues[worker_of(job.study_instance_uid)].push(std::move(job), m_run);
+  }
+
+  // The UID came before: the same object is sent once, another one stops the study.
+  void take_second(StoreJob job, const BatchState::Known& first) {
+    job.record["duplicateOf"] = path_to_json(first.path);
+    if (job.path == first.path || same_data_set(job.path, first.path)) {
+      set_outcome(job.record, k_send_tool, outcome::duplicate, true);
+      m_run.emit(job.record);
+      return;
+    }
+    job.record.erase("duplicateOf");
+    job.record["clashesWith"] = path_to_json(first.path);
+    const Error error(
+        kind("batch.uid-clash"),
+        fmt::format("SOP Instance UID {} stands for two objects with different content", job.sop_instance_uid));
+    m_run.stop_study(job.study_instance_uid, error);
+    if (first.study_instance_uid != job.study_instance_uid) {
+      m_run.stop_study(first.study_instance_uid, error);
+    }
+    m_run.finish_failed(std::move(job), error);
+  }
+
+  void skip(Json record, const std::string& reason) {
+    set_outcome(record, k_send_tool, outcome::skipped, true);
+    record["reason"] = reason;
+    m_run.emit(record);
+  }
+
+  // A study stays with the worker that got its first instance: the one with the least to do.
+  std::size_t worker_of(const std::string& study) {
+    const std::size_t key = std::hash<std::string>()(study);
+    const auto known = m_workers.find(key);
+    if (known != m_workers.end()) {
+      return known->second;
+    }
+    std::size_t best = 0;
+    std::size_t least = std::numeric_limits<std::size_t>::max();
+    for (std::size_t i = 0; i < m_queues.size(); ++i) {
+      const std::size_t load = m_queues[i].load();
+      if (load < least) {
+        least = load;
+        best = i;
+      }
+    }
+    m_workers.emplace(key, best);
+    return best;
+  }
+
+  StoreRun& m_run;
+  std::deque<StoreQueue>& m_queues;
+  BatchState m_batch;
+  std::unordered_map<std::size_t, std::size_t> m_workers;  // study (hashed) to worker
+};
+
+// An exception must not leave a thread: it ends the run.
+void work_safely(StoreRun& run, StoreQueue& queue, BandwidthLimit& bandwidth) {
+  try {
+    StoreWorker(run, queue, bandwidth).work();
+  } catch (...) {
+    run.fail(std::current_exception());
+  }
+}
+
+}  // namespace
+
+void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
+          const SendSettings& settings, std::stop_token stop) {
+  StoreRun run(sink, observer, target, settings, stop);
+  const unsigned count = settings.associations != 0 ? settings.associations : std::max(1U, target.associations);
+  std::deque<StoreQueue> queues(count);
+  BandwidthLimit bandwidth(settings.bandwidth);
+  {
+    std::vector<std::jthread> workers;
+    if (!settings.dry_run) {
+      for (StoreQueue& queue : queues) {
+        workers.emplace_back([&run, &queue, &bandwidth] { work_safely(run, queue, bandwidth); });
+      }
+    }
+    try {
+      Dispatcher dispatcher(run, queues);
+      Inventory inventory(source);
+      while (!run.stopping()) {
+        const std::optional<InventoryItem> item = inventory.next();
+        if (!item) {
+          break;
+        }
+        if (counts_as_item(*item)) {
+          accounting.entered();
+        }
+        dispatcher.take(*item);
+      }
+    } catch (...) {
+      run.fail(std::current_exception());
+    }
+    for (StoreQueue& queue : queues) {
+      queue.close();
+    }
+  }
+  run.rethrow_failure();
+}
+
+}  // namespace kuva::workflow
