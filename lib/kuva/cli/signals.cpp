@@ -1,0 +1,54 @@
+#include <kuva/cli/signals.hpp>
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+
+namespace kuva::cli {
+
+Signals::Signals(std::function<void(int)> on_first) {
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t watched;
+  ::sigemptyset(&watched);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    ::sigaddset(&watched, number);
+  }
+  ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
+  m_signals = FileDescriptor(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
+  m_end = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
+  m_thread = std::thread([this, on_first = std::move(on_first)] { watch(on_first); });
+}
+
+Signals::~Signals() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(m_end.get(), &one, sizeof one);
+  m_thread.join();
+}
+
+void Signals::watch(const std::function<void(int)>& on_first) {
+  for (;;) {
+    std::array<pollfd, 2> waits{{{m_signals.get(), POLLIN, 0}, {m_end.get(), POLLIN, 0}}};
+    ::poll(waits.data(), waits.size(), -1);
+    signalfd_siginfo info{};
+    while (::read(m_signals.get(), &info, sizeof info) == sizeof info) {
+      const int number = static_cast<int>(info.ssi_signo);
+      if (m_received.load() != 0) {
+        ::_exit(128 + number);
+      }
+      m_received.store(number);
+      on_first(number);
+      m_stop.request_stop();
+    }
+    if ((waits[1].revents & POLLIN) != 0) {
+      return;
+    }
+  }
+}
+
+}  // namespace kuva::cli

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <kuva/workflow/target.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace kuva::cli {
+
+// Which peer, and what differs from what kuva.toml says of it. Flags and environment win over the file.
+struct TargetOptions {
+  std::string target;  // a name in kuva.toml, or AET@host:port
+  std::string host;
+  unsigned port = 0;
+  std::string called;
+  std::string calling;
+  std::optional<bool> tls;
+  std::string tls_ca;
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_passphrase_file;
+  std::string tls_name;
+  std::string listen;                            // PORT or HOST:PORT
+  std::chrono::milliseconds connect_timeout{0};  // 0: what the target says
+  std::chrono::milliseconds response_timeout{0};
+};
+
+void add_target_options(CLI::App& app, TargetOptions& options);
+// --listen, for tools that take associations of the peer.
+void add_listen_option(CLI::App& app, TargetOptions& options);
+
+struct ResolvedTarget {
+  workflow::Target target;
+  std::string source;  // the file it came from, or "the command line"
+};
+
+// Reads the configuration (`config`: --config, may be empty) and applies the options.
+// Errors: usage.target, usage.config, usage.argument, local.read.
+ResolvedTarget resolve_target(const TargetOptions& options, const std::string& config);
+
+}  // namespace kuva::cli

@@ -1,0 +1,205 @@
+#include <kuva/cli/text_renderer.hpp>
+#include <kuva/core/record.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace kuva::cli {
+
+namespace {
+
+constexpr std::size_t k_outcome_width = 20;  // "stored-with-warning "
+
+std::string text_of(const Json& object, const char* key) {
+  const auto value = object.find(key);
+  if (value == object.end() || value->is_null()) {
+    return {};
+  }
+  return printable(value->is_string() ? value->get_ref<const std::string&>() : to_line(*value));
+}
+
+std::uint64_t number_of(const Json& object, const char* key) {
+  const auto value = object.find(key);
+  return value != object.end() && value->is_number_integer() && value->get<std::int64_t>() > 0
+             ? value->get<std::uint64_t>()
+             : 0;
+}
+
+const Json& child(const Json& object, const char* key) {
+  static const Json k_empty = Json::object();
+  const auto value = object.find(key);
+  return value != object.end() && value->is_object() ? *value : k_empty;
+}
+
+bool is_ok(const Json& record) {
+  const auto ok = record.find("ok");
+  return ok != record.end() && ok->is_boolean() && ok->get<bool>();
+}
+
+std::string painted(const Json& record, std::string_view word, std::size_t width, bool color) {
+  const std::string padded = fmt::format("{:<{}}", word, width);
+  if (!color) {
+    return padded;
+  }
+  const bool doubtful = word == outcome::skipped || word == outcome::duplicate ||
+                        word == outcome::stored_with_warning || word == outcome::pending || word == outcome::unsent ||
+                        word == outcome::indeterminate;
+  const char* code = doubtful ? "33" : is_ok(record) ? "32" : "31";
+  return fmt::format("\x1b[{}m{}\x1b[0m", code, padded);
+}
+
+void add(std::string& line, const std::string& text) {
+  if (!text.empty()) {
+    line += (line.empty() || line.back() == ' ' ? "" : "  ") + text;
+  }
+}
+
+std::string error_lines(const Json& record) {
+  const Json& error = child(record, "error");
+  if (error.empty()) {
+    return {};
+  }
+  std::string lines = fmt::format("    {}: {}\n", text_of(error, "code"), text_of(error, "message"));
+  if (const std::string hint = text_of(error, "hint"); !hint.empty()) {
+    lines += fmt::format("    {}\n", hint);
+  }
+  return lines;
+}
+
+std::string finding_lines(const Json& record) {
+  std::string lines;
+  const auto findings = record.find("findings");
+  if (findings == record.end() || !findings->is_array()) {
+    return lines;
+  }
+  for (const Json& finding : *findings) {
+    if (!finding.is_object()) {
+      continue;
+    }
+    std::string line = fmt::format("    {} {}", text_of(finding, "severity"), text_of(finding, "rule"));
+    if (const std::string tag = text_of(finding, "tagPath"); !tag.empty()) {
+      line += " " + tag;
+    }
+    lines += line + ": " + text_of(finding, "message") + "\n";
+  }
+  return lines;
+}
+
+std::string instance_line(const Json& record) {
+  const auto path = record.find("path");
+  std::string line = path == record.end() ? text_of(record, "SOPInstanceUID") : printable(path_from_json(*path));
+  const Json& store = child(record, "store");
+  add(line, text_of(store, "status"));
+  add(line, text_of(store, "statusName"));
+  if (const std::uint64_t bytes = number_of(store, "bytes"); bytes != 0) {
+    add(line, format_bytes(bytes));
+  }
+  add(line, text_of(record, "reason"));
+  return line;
+}
+
+std::string study_line(const Json& record) {
+  std::string modalities;
+  if (const auto list = record.find("modalities"); list != record.end() && list->is_array()) {
+    for (const Json& modality : *list) {
+      if (modality.is_string()) {
+        modalities += (modalities.empty() ? "" : "/") + printable(modality.get_ref<const std::string&>());
+      }
+    }
+  }
+  std::string line = fmt::format("study {}", text_of(record, "StudyInstanceUID"));
+  add(line, fmt::format("{} instances in {} series", number_of(record, "instances"), number_of(record, "series")));
+  add(line, modalities);
+  if (const std::uint64_t bytes = number_of(record, "bytes"); bytes != 0) {
+    add(line, format_bytes(bytes));
+  }
+  return line;
+}
+
+std::string summary_line(const Json& record) {
+  std::string counts;
+  for (const auto& [name, count] : child(record, "outcomes").items()) {
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", to_line(count), printable(name));
+  }
+  std::string line = fmt::format("{} seen{}{}", number_of(record, "seen"), counts.empty() ? "" : ": ", counts);
+  if (const std::uint64_t bytes = number_of(record, "bytes"); bytes != 0) {
+    add(line, format_bytes(bytes));
+  }
+  add(line, fmt::format("{:.1f} s", static_cast<double>(number_of(record, "elapsed")) / 1000.0));
+  add(line, fmt::format("exit {}", text_of(record, "exitCode")));
+  const auto interrupted = record.find("interrupted");
+  if (interrupted != record.end() && interrupted->is_boolean() && interrupted->get<bool>()) {
+    add(line, "interrupted");
+  }
+  return line;
+}
+
+// A type without a form of its own: what it holds, flat.
+std::string other_line(const Json& record) {
+  static constexpr std::array<std::string_view, 7> k_said{"type", "tool", "time", "outcome", "ok", "error", "findings"};
+  std::string line = text_of(record, "type");
+  for (const auto& [key, value] : record.items()) {
+    if (std::find(k_said.begin(), k_said.end(), key) == k_said.end()) {
+      add(line, fmt::format("{}={}", printable(key), text_of(record, key.c_str())));
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      shown += fmt::format("\\x{:02x}", byte);
+    } else {
+      shown += c;
+    }
+  }
+  if (is_utf8(shown)) {
+    // C1 controls (U+0080-U+009F) steer some terminals too.
+    for (std::size_t at = shown.find('\xC2'); at != std::string::npos; at = shown.find('\xC2', at + 1)) {
+      if (static_cast<unsigned char>(shown[at + 1]) < 0xA0) {
+        shown.replace(at, 2, fmt::format("\\u{:04x}", static_cast<unsigned char>(shown[at + 1])));
+      }
+    }
+    return shown;
+  }
+  const std::string quoted = to_line(Json(shown));
+  return Json::parse(quoted).get<std::string>();
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  static constexpr std::array<std::string_view, 5> k_units{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 999.95 && unit + 1 < k_units.size()) {
+    value /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, k_units[unit]);
+}
+
+std::string render_text(const Json& record, bool color) {
+  const std::string type = text_of(record, "type");
+  std::string line;
+  if (type == "instance") {
+    line = instance_line(record);
+  } else if (type == "study") {
+    line = study_line(record);
+  } else if (type == "summary") {
+    line = summary_line(record);
+  } else if (type == "error") {
+    line = "the run";
+  } else {
+    line = other_line(record);
+  }
+  return painted(record, text_of(record, "outcome"), k_outcome_width, color) + line + "\n" + error_lines(record) +
+         finding_lines(record);
+}
+
+}  // namespace kuva::cli

@@ -1,0 +1,216 @@
+#include <kuva/cli/environment.hpp>
+#include <kuva/cli/record_reader.hpp>
+#include <kuva/cli/tool.hpp>
+#include <kuva/core/record.hpp>
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <optional>
+
+namespace kuva::cli {
+
+namespace {
+
+// A descriptor that the caller closed must not become a file of ours: what is written to it would end up in there.
+void occupy_standard_descriptors() {
+  for (const auto& [fd, flags] : {std::pair{0, O_WRONLY}, std::pair{1, O_RDONLY}, std::pair{2, O_WRONLY}}) {
+    if (::fcntl(fd, F_GETFD) < 0) {
+      // The lowest free number is taken, which is this one; reading (writing) it is an error, as it would have been.
+      [[maybe_unused]] const int taken = ::open("/dev/null", flags);
+    }
+  }
+}
+
+bool wants_color(StandardOptions::Color color, int fd) {
+  if (color != StandardOptions::Color::automatic) {
+    return color == StandardOptions::Color::always;
+  }
+  return ::isatty(fd) != 0 && !environment("NO_COLOR") && environment("TERM").value_or("dumb") != "dumb";
+}
+
+// For what is printed instead of working: help, version, explanation.
+int print(Messages& messages, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (count < 0) {
+      messages.say(write_error("standard output", errno).message());
+      return static_cast<int>(ExitCode::local_io);
+    }
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return 0;
+}
+
+int usage_failure(Messages& messages, std::string_view tool, std::string_view what) {
+  messages.say(what);
+  messages.say(fmt::format("Try '{} --help'.", tool));
+  return static_cast<int>(ExitCode::usage);
+}
+
+int explain(Messages& messages, const ToolInfo& info, const std::string& code) {
+  const ErrorKind* kind = find_kind(code);
+  if (kind == nullptr) {
+    return usage_failure(messages, info.name,
+                         fmt::format("there is no error code '{}'; kuva-errors(7) lists them", code));
+  }
+  return print(messages,
+               fmt::format("{}\n  {}\n  What to do: {}\n  phase {}, side {}, class {}, exit status {}\n", kind->code,
+                           kind->meaning, kind->hint, to_string(kind->phase), to_string(kind->side),
+                           to_string(kind->error_class), static_cast<int>(kind->exit_code)));
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    c = c == '\n' ? ' ' : c;
+  }
+  return text;
+}
+
+}  // namespace
+
+Session::Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals)
+    : m_info(info), m_options(options), m_messages(messages), m_signals(signals) {
+  const bool to_stdout = options.output == "-";
+  const bool terminal = to_stdout && ::isatty(STDOUT_FILENO) != 0;
+  m_text = options.format == StandardOptions::Format::text ||
+           (options.format == StandardOptions::Format::automatic && terminal);
+  RecordWriter::Settings settings;
+  settings.output = options.output;
+  settings.text = m_text;
+  settings.color = m_text && (to_stdout ? wants_color(options.color, STDOUT_FILENO)
+                                        : options.color == StandardOptions::Color::always);
+  settings.flush_each = info.flush_each || terminal;
+  settings.before_write = [&messages] { messages.clear(); };
+  m_writer = std::make_unique<RecordWriter>(std::move(settings));
+}
+
+std::unique_ptr<workflow::InputSource> Session::open_input(const InputOptions& input) {
+  RecordReader::Settings settings;
+  settings.input = input;
+  settings.stop = stop_token();
+  settings.on_summary = [this](ExitCode code) { m_accounting.note(code); };
+  settings.on_cut = [this](const Error& error) { report(error); };
+  return std::make_unique<RecordReader>(std::move(settings));
+}
+
+workflow::Target Session::target(const TargetOptions& options) {
+  ResolvedTarget resolved = resolve_target(options, m_options.config);
+  const workflow::Target& target = resolved.target;
+  m_messages.message(
+      workflow::Observer::Level::info,
+      fmt::format("target {} from {}: {}@{}:{}, we are {}, {}", target.name, resolved.source, target.called_ae,
+                  target.endpoint.host, target.endpoint.port, target.calling_ae, target.tls ? "TLS" : "plain text"));
+  return std::move(resolved.target);
+}
+
+void Session::report(const Error& error) {
+  m_accounting.note(error);
+  // As text, the record says it on the terminal that shows the message already.
+  m_messages.message(workflow::Observer::Level::error, fmt::format("{} ({})", error.message(), error.kind().code));
+  m_messages.message(workflow::Observer::Level::error, error.kind().hint);
+  if (m_text || error.kind().code == kind("local.write").code) {
+    return;
+  }
+  Json record = make_record("error", m_info.name, outcome::failed, false);
+  set_error(record, error);
+  m_writer->emit(record);
+}
+
+int Session::finish() {
+  const int number = m_signals.received();
+  const bool interrupted = number != 0 && !m_info.serves;
+  if (interrupted) {
+    m_accounting.note(number == SIGINT ? ExitCode::interrupted : ExitCode::terminated);
+  }
+  const auto elapsed =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - m_started);
+  try {
+    m_writer->emit(m_accounting.summary(m_info.name, elapsed, interrupted));
+    m_writer->close();
+  } catch (const Error& error) {
+    // Said once: a sink that has failed fails again at every call.
+    if (m_accounting.exit_code() != ExitCode::local_io) {
+      m_messages.message(workflow::Observer::Level::error, error.message());
+    }
+    m_accounting.note(error);
+  }
+  return static_cast<int>(m_accounting.exit_code());
+}
+
+int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<void(CLI::App&)>& add_options,
+             const std::function<void(Session&)>& work) {
+  occupy_standard_descriptors();
+  StandardOptions options;
+  CLI::App app{std::string(info.description), std::string(info.name)};
+  app.set_help_flag();  // comes with the standard options, after the tool's own
+  set_help_format(app, info.usage, info.examples);
+  add_options(app);
+  add_standard_options(app, options, info.name);
+  add_environment(app);
+
+  Messages::Settings plain;
+  plain.tool = info.name;
+  Messages early(plain);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return print(early, app.help());
+  } catch (const CLI::CallForVersion& version) {
+    return print(early, std::string(version.what()) + "\n");
+  } catch (const CLI::ParseError& error) {
+    return usage_failure(early, info.name, one_line(error.what()));
+  }
+  if (!options.explain.empty()) {
+    return explain(early, info, options.explain);
+  }
+
+  Messages::Settings settings;
+  settings.tool = info.name;
+  settings.verbosity = options.quiet ? -1 : std::min(options.verbose, 2);
+  settings.progress = options.progress && !options.quiet && ::isatty(STDERR_FILENO) != 0 &&
+                      environment("TERM").value_or("dumb") != "dumb";
+  Messages messages(settings);
+  const bool serves = info.serves;
+  Signals signals([&messages, serves](int number) {
+    if (!serves) {
+      messages.message(workflow::Observer::Level::warning,
+                       fmt::format("signal {}: finishing what is under way; once more ends at once", number));
+    }
+  });
+
+  std::optional<Session> session;
+  try {
+    session.emplace(info, options, messages, signals);
+    work(*session);
+  } catch (const Error& error) {
+    if (error.kind().code == kind("usage.argument").code) {
+      return usage_failure(messages, info.name, error.message());
+    }
+    if (!session) {
+      messages.say(error.message());
+      return static_cast<int>(error.kind().exit_code);
+    }
+    try {
+      session->report(error);
+    } catch (const Error&) {
+      // The sink has failed too; finish() says so.
+    }
+  } catch (const std::exception& error) {
+    if (!session) {
+      messages.say(error.what());
+      return static_cast<int>(ExitCode::internal);
+    }
+    try {
+      session->report(Error(kind("internal"), error.what()));
+    } catch (const Error&) {
+      // As above.
+    }
+  }
+  return session->finish();
+}
+
+}  // namespace kuva::cli

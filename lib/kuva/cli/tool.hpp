@@ -1,0 +1,64 @@
+#pragma once
+
+#include <kuva/cli/messages.hpp>
+#include <kuva/cli/options.hpp>
+#include <kuva/cli/record_writer.hpp>
+#include <kuva/cli/signals.hpp>
+#include <kuva/cli/target_options.hpp>
+#include <kuva/workflow/items.hpp>
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string_view>
+
+namespace kuva::cli {
+
+// What a tool says of itself.
+struct ToolInfo {
+  std::string_view name;   // "kuva-send"
+  std::string_view usage;  // "[OPTION]... -t TARGET [PATH]..."
+  std::string_view description;
+  std::string_view examples;  // two spaces before each line, newline at the end of each
+  bool flush_each = true;     // records leave one by one (network); else in blocks where no terminal reads them
+  bool serves = false;        // a signal is the ordinary end of the work
+};
+
+// A run of a tool: its streams, its count of items, and its stop request.
+class Session {
+ public:
+  Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals);
+
+  const StandardOptions& options() const { return m_options; }
+  workflow::RecordSink& sink() { return *m_writer; }
+  workflow::Observer& observer() { return m_messages; }
+  workflow::Accounting& accounting() { return m_accounting; }
+  std::stop_token stop_token() const { return m_signals.stop_token(); }
+
+  // Errors: usage.argument, local.read.
+  std::unique_ptr<workflow::InputSource> open_input(const InputOptions& input);
+  // Errors: as resolve_target.
+  workflow::Target target(const TargetOptions& options);
+
+  // An error of the run: a message, a record of type error, and the exit code.
+  void report(const Error& error);
+  // Writes the summary, closes the output; the exit code of the process.
+  int finish();
+
+ private:
+  const ToolInfo& m_info;
+  const StandardOptions& m_options;
+  Messages& m_messages;
+  const Signals& m_signals;
+  bool m_text = false;
+  std::unique_ptr<RecordWriter> m_writer;
+  workflow::Accounting m_accounting;
+  std::chrono::steady_clock::time_point m_started = std::chrono::steady_clock::now();
+};
+
+// Everything that is the same in all tools: options, streams, signals, summary, exit code. `add_options` adds what is
+// the tool's own; `work` does it. Nothing is thrown out of it.
+int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<void(CLI::App&)>& add_options,
+             const std::function<void(Session&)>& work);
+
+}  // namespace kuva::cli
