@@ -1,0 +1,146 @@
+#include <kuva/dicom/dictionary.hpp>
+
+#include <gdcmDicts.h>
+#include <gdcmGlobal.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace kuva::dicom {
+
+namespace {
+
+constexpr auto k_additions = std::to_array<DictionaryEntry>({
+#include <kuva/dicom/dictionary_additions.inc>
+});
+
+Vr vr_from_text(std::string_view text) { return text.size() >= 2 ? vr_from_chars(text[0], text[1]) : Vr::none; }
+
+// "US", or "US or SS": the first, and the one after the first " or ".
+void set_vrs(DictionaryEntry& entry, std::string_view text) {
+  entry.vr = vr_from_text(text);
+  constexpr std::string_view k_or = " or ";
+  if (const std::size_t place = text.find(k_or); place != std::string_view::npos) {
+    entry.second_vr = vr_from_text(text.substr(place + k_or.size()));
+  }
+}
+
+constexpr std::uint32_t code_of(Tag tag) { return std::uint32_t{tag.group} << 16 | tag.element; }
+
+// GDCM's dictionary and our additions, sorted by tag, with a hash table of open addressing over it: the reader looks up
+// every implicit element, so that a look-up must be a few nanoseconds and never allocate.
+class Index {
+ public:
+  Index() {
+    const gdcm::Dict& dict = gdcm::Global::GetInstance().GetDicts().GetPublicDict();
+    for (const DictionaryEntry& entry : k_additions) {
+      m_entries.push_back(entry);
+    }
+    for (auto it = dict.Begin(); it != dict.End(); ++it) {
+      // GDCM keeps its dictionary until the process ends, so that the keyword may be a view.
+      DictionaryEntry entry{
+          {it->first.GetGroup(), it->first.GetElement()}, Vr::none, Vr::none, it->second.GetKeyword()};
+      const char* vr = gdcm::VR::GetVRString(it->second.GetVR());
+      set_vrs(entry, vr == nullptr ? std::string_view() : std::string_view(vr));
+      if (entry.vr != Vr::none && !entry.keyword.empty()) {
+        m_entries.push_back(entry);
+      }
+    }
+    // Stable, so that an addition wins over GDCM's entry of the same tag.
+    std::ranges::stable_sort(m_entries, {}, &DictionaryEntry::tag);
+    const auto doubled = std::ranges::unique(m_entries, {}, &DictionaryEntry::tag);
+    m_entries.erase(doubled.begin(), doubled.end());
+
+    m_slots.assign(k_slots, k_empty);
+    for (std::uint32_t i = 0; i < m_entries.size(); ++i) {
+      std::size_t slot = slot_of(m_entries[i].tag);
+      while (m_slots[slot] != k_empty) {
+        slot = (slot + 1) % k_slots;
+      }
+      m_slots[slot] = i;
+      m_keywords.emplace(m_entries[i].keyword, i);
+    }
+  }
+
+  const DictionaryEntry* find(Tag tag) const {
+    for (std::size_t slot = slot_of(tag); m_slots[slot] != k_empty; slot = (slot + 1) % k_slots) {
+      if (m_entries[m_slots[slot]].tag == tag) {
+        return &m_entries[m_slots[slot]];
+      }
+    }
+    return nullptr;
+  }
+
+  const DictionaryEntry* find(std::string_view keyword) const {
+    const auto it = m_keywords.find(keyword);
+    return it == m_keywords.end() ? nullptr : &m_entries[it->second];
+  }
+
+ private:
+  static constexpr std::size_t k_slots = 1U << 16;
+  static constexpr std::uint32_t k_empty = 0xFFFFFFFFU;
+
+  static std::size_t slot_of(Tag tag) { return (code_of(tag) * std::uint32_t{2654435769U}) >> 16; }
+
+  std::vector<DictionaryEntry> m_entries;
+  std::vector<std::uint32_t> m_slots;
+  std::unordered_map<std::string_view, std::uint32_t> m_keywords;
+};
+
+const Index& index() {
+  static const Index k_index;
+  return k_index;
+}
+
+constexpr DictionaryEntry k_group_length{{0x0000, 0x0000}, Vr::UL, Vr::none, "GroupLength"};
+constexpr DictionaryEntry k_private_creator{{0x0000, 0x0000}, Vr::LO, Vr::none, "PrivateCreator"};
+
+}  // namespace
+
+const DictionaryEntry* find_entry(Tag tag) {
+  if (tag.is_group_length() && tag.group != 0x0000 && tag.group != 0x0002) {
+    return &k_group_length;
+  }
+  if (tag.is_private()) {
+    return tag.element >= 0x0010 && tag.element <= 0x00FF ? &k_private_creator : nullptr;
+  }
+  if (const DictionaryEntry* entry = index().find(tag)) {
+    return entry;
+  }
+  // Repeating groups 50xx and 60xx (even, up to 1E) are defined at 5000 and 6000.
+  const unsigned family = tag.group & 0xFF00U;
+  if ((family == 0x5000 || family == 0x6000) && (tag.group & 0x00FFU) <= 0x1E) {
+    return index().find(Tag{static_cast<std::uint16_t>(family), tag.element});
+  }
+  return nullptr;
+}
+
+const DictionaryEntry* find_entry(std::string_view keyword) { return index().find(keyword); }
+
+Vr private_vr(std::string_view private_creator, Tag tag) {
+  if (!tag.is_private() || tag.element < 0x1000) {
+    return Vr::none;
+  }
+  while (!private_creator.empty() && (private_creator.back() == ' ' || private_creator.back() == '\0')) {
+    private_creator.remove_suffix(1);
+  }
+  const std::string owner(private_creator);
+  const gdcm::PrivateTag key(tag.group, static_cast<std::uint16_t>(tag.element & 0x00FFU), owner.c_str());
+  const gdcm::PrivateDict& dict = std::as_const(gdcm::Global::GetInstance()).GetDicts().GetPrivateDict();
+  if (!dict.FindDictEntry(key)) {
+    return Vr::none;
+  }
+  const char* text = gdcm::VR::GetVRString(dict.GetDictEntry(key).GetVR());
+  return text == nullptr ? Vr::none : vr_from_text(text);
+}
+
+std::string name_of(Tag tag) {
+  const DictionaryEntry* entry = find_entry(tag);
+  return entry == nullptr || tag.is_private() ? to_string(tag) : std::string(entry->keyword);
+}
+
+}  // namespace kuva::dicom
