@@ -30,20 +30,22 @@ struct InstanceAttributes {
 };
 
 struct Header {
-  std::uint64_t size = 0;              // of the file
+  std::uint64_t size = 0;  // of the file
   std::uint64_t data_set_offset = 0;
   InstanceAttributes attributes;
   FileMeta meta;
 };
 
 // Reads only as far as the identifiers (up to and including group 0020): the quick scan of inventory and sending.
-// Errors: those of open_part10; file.truncated, file.malformed; file.incomplete when SOP Class, SOP Instance, Study or Series
-// Instance UID are absent from the data set or empty (naming which).
+// Errors: those of open_part10; file.truncated, file.malformed; file.incomplete when SOP Class, SOP Instance, Study or
+// Series Instance UID are absent from the data set or empty (naming which).
 Header read_header(const std::filesystem::path& path);
+Header read_header(Part10File file);
 
 struct Inspection {
   Header header;
-  std::vector<Defect> defects;  // in the order of the file
+  // Of preamble and meta, then those that have a place, in the order of the file, then those of the object as a whole.
+  std::vector<Defect> defects;
   std::uint64_t elements = 0;
 
   bool has_errors() const;
@@ -59,6 +61,7 @@ struct Inspection {
 //   at least as many fragments as frames, sequence delimiter, encapsulated exactly when the syntax says so.
 // Errors: as open_part10 (a file that is not DICOM is not a defect); everything else is a defect.
 Inspection inspect(const std::filesystem::path& path);
+Inspection inspect(Part10File file);
 
 // SHA-256 (hex) of the data set's bytes as they are in the file, without the file meta: the same object written by
 // two programs has the same digest. Errors: local.read, as open_part10.

@@ -191,6 +191,10 @@ class MetaParser {
                   fmt::format("the element {} of the file meta information has an undefined length", to_string(tag)));
     }
     if (remaining && header_size + length > *remaining) {
+      if (vr == Vr::none) {
+        throw Error(kind("file.malformed"),
+                    fmt::format("the element {} of the file meta information has no VR", to_string(tag)));
+      }
       throw truncated();
     }
     m_source.skip(header_size);
