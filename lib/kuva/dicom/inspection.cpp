@@ -294,7 +294,7 @@ class Inspector {
   void check_tag(const DataSetReader& reader) {
     const DataSetReader::Header& header = reader.header();
     if (header.tag.group == 0x0000 || header.tag.group == 0x0002) {
-      add(Defect::Severity::error, "structure.group-not-allowed",
+      add(reader.depth() == 0 ? Defect::Severity::error : Defect::Severity::warning, "structure.group-not-allowed",
           header.tag.group == 0 ? "a command element in the data set" : "a file meta element in the data set",
           reader.tag_path(), header.offset);
     }
