@@ -17,6 +17,13 @@ namespace {
 
 std::string errno_text(int error_number) { return std::generic_category().message(error_number); }
 
+// Unique in this process and between processes; O_EXCL tells when it is not.
+std::filesystem::path temporary_beside(std::filesystem::path path) {
+  static std::atomic<unsigned> counter{0};
+  path += fmt::format(".part-{}-{}", ::getpid(), counter.fetch_add(1));
+  return path;
+}
+
 }  // namespace
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
@@ -42,12 +49,10 @@ Error write_error(const std::filesystem::path& path, int error_number) {
   return Error(kind("local.write"), fmt::format("cannot write {}: {}", path.string(), errno_text(error_number)));
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path, unsigned mode) : m_path(std::move(path)) {
-  // Unique in this process and between processes; O_EXCL tells when it is not.
-  static std::atomic<unsigned> counter{0};
-  m_temporary = m_path;
-  m_temporary += fmt::format(".part-{}-{}", ::getpid(), counter.fetch_add(1));
-  m_fd = FileDescriptor(::open(m_temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+AtomicFile::AtomicFile(std::filesystem::path path, unsigned mode)
+    : m_path(std::move(path)),
+      m_temporary(temporary_beside(m_path)),
+      m_fd(::open(m_temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)) {
   if (!m_fd) {
     throw write_error(m_temporary, errno);
   }
