@@ -151,6 +151,9 @@ int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<vo
   add_options(app);
   add_standard_options(app, options, info.name);
   add_environment(app);
+  if (info.serves) {
+    app.get_option("--config")->envname("");  // KUVA_CONFIG is the kuva.toml of those who call the server
+  }
 
   Messages::Settings plain;
   plain.tool = info.name;
