@@ -2,7 +2,7 @@
 """Adds up the results that scripts/test left in a directory and prints `N passed, N failed, N skipped` as its last line.
 
 A ctest test is a program of many cases. Its cases count one by one where the program says how many it had: doctest's
-summary, or a last line `N passed, N failed, N skipped`. A doctest case that lacked something says `skipped: WHY`.
+summary, or a last line that begins with `N passed, N failed, N skipped`. A doctest case that lacked something says `skipped: WHY`.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 DOCTEST = re.compile(r"^\[doctest\] test cases: +(\d+) +\| +(\d+) passed +\| +(\d+) failed", re.MULTILINE)
-COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*$", re.MULTILINE)
+COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\b", re.MULTILINE)
 SKIPPED = re.compile(r"^(?:.*MESSAGE: )?\s*(skipped: .*)$", re.IGNORECASE | re.MULTILINE)
 
 
