@@ -30,8 +30,10 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  // At least one byte, at most buffer.size(); 0 when the peer closed in good order.
-  virtual std::size_t read_some(std::span<std::byte> buffer, Deadline deadline) = 0;
+  // At least one byte, at most buffer.size(); 0 when the peer closed in good order; nothing at the deadline.
+  virtual std::optional<std::size_t> try_read(std::span<std::byte> buffer, Deadline deadline) = 0;
+  // The same, with the deadline as an Error connection.timeout.
+  std::size_t read_some(std::span<std::byte> buffer, Deadline deadline);
   // All pieces in order, with as few system calls as can be. The deadline is for progress: it starts anew when bytes move.
   virtual void write_all(std::span<const std::span<const std::byte>> pieces, std::chrono::milliseconds stall_limit) = 0;
   // True when read_some would not wait (bytes, end or error); false at the deadline.
@@ -110,5 +112,9 @@ class Listener {
 
 // When a certificate that the peer showed, or our own, ends; for the expiry warning.
 std::optional<std::chrono::system_clock::time_point> peer_certificate_expiry(const Stream& stream);
+
+// "host:port" for messages, an IPv6 address in brackets.
+std::string to_string(const Endpoint& endpoint);
+std::string name_of(const Peer& peer);
 
 }  // namespace kuva::net

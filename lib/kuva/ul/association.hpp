@@ -33,7 +33,8 @@ struct AcceptedContext {
 // Bytes of a data set to send: fills the buffer, fewer than asked only at the end, 0 at the end. May throw Error.
 using DataProducer = std::function<std::size_t(std::span<std::byte>)>;
 
-// One presentation data value (PS3.8 9.3.5.1). The view is valid until the next read.
+// A presentation data value (PS3.8 9.3.5.1) or a piece of one: long ones come in pieces, as the bytes arrive, and only
+// the last piece of the last fragment says is_last. The view is valid until the next read.
 struct Pdv {
   std::uint8_t context_id = 0;
   bool is_command = false;
@@ -80,7 +81,8 @@ class Association {
   // Sends one message: the command set in PDUs of its own, then the data set. Fragments are even and within the
   // peer's maximum length (k_own_pdu_limit where it has none). Several PDUs go in one write. Between writes the
   // peer is looked at: when bytes have come and `stop_when_answered`, sending ends early (PS3.7 9.1.1.1... early failure response).
-  // When `data` throws, the association is aborted and the Error passed on.
+  // When `data` throws, the association is aborted and the Error passed on. A data set of odd length, which no legal
+  // one has (PS3.5 7.1), goes out as it is.
   virtual Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataProducer& data,
                     bool stop_when_answered = false) = 0;
   virtual void send(std::uint8_t context_id, std::span<const std::byte> command) = 0;
