@@ -23,11 +23,17 @@ class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter(std::string_view usage, std::string_view examples) : m_usage(usage), m_examples(examples) {
     column_width(32);
+    label("Positionals", "Arguments");
   }
 
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
-    return fmt::format("Usage: {} {}\n{}\n{}\nExamples:\n{}\n{}", name, m_usage, app->get_description(),
-                       make_groups(app, mode), m_examples, k_ending);
+    std::string options = make_positionals(app) + make_groups(app, mode);
+    // One empty line between groups, where CLI11 puts two.
+    for (std::size_t at = options.find("\n\n\n"); at != std::string::npos; at = options.find("\n\n\n")) {
+      options.erase(at, 1);
+    }
+    return fmt::format("Usage: {} {}\n{}\n{}\nExamples:\n{}\n{}", name, m_usage, app->get_description(), options,
+                       m_examples, k_ending);
   }
 
   std::string make_option_opts(const CLI::Option* option) const override {
@@ -36,14 +42,12 @@ class HelpFormatter : public CLI::Formatter {
   }
 
   std::string make_option(const CLI::Option* option, bool is_positional) const override {
-    std::string left = "  " + make_option_name(option, is_positional) + make_option_opts(option);
+    std::string left = is_positional ? option->get_name(true) : names(option) + make_option_opts(option);
     // Options without a short name stand under the long names of the others.
-    if (!is_positional && option->get_snames().empty()) {
-      left.insert(0, "    ");
-    }
-    std::string text = left.size() + 2 > get_column_width() ? left + "\n" + std::string(get_column_width(), ' ')
-                                                            : left + std::string(get_column_width() - left.size(), ' ');
-    return text + option->get_description() + "\n";
+    left.insert(0, is_positional || !option->get_snames().empty() ? "  " : "      ");
+    const std::string gap = left.size() + 2 > get_column_width() ? "\n" + std::string(get_column_width(), ' ')
+                                                                 : std::string(get_column_width() - left.size(), ' ');
+    return left + gap + option->get_description() + "\n";
   }
 
  private:
@@ -52,6 +56,18 @@ class HelpFormatter : public CLI::Formatter {
       "Exit status: 0 all done and confirmed, 2 usage or configuration, 3 some item failed, 5 temporary (the same "
       "command\n"
       "continues), 6 security, 7 refused by the peer, 9 local read or write; kuva(7) has them all.\n";
+
+  // "-j, --jobs"
+  static std::string names(const CLI::Option* option) {
+    std::string text;
+    for (const std::string& name : option->get_snames()) {
+      text += (text.empty() ? "-" : ", -") + name;
+    }
+    for (const std::string& name : option->get_lnames()) {
+      text += (text.empty() ? "--" : ", --") + name;
+    }
+    return text;
+  }
 
   std::string m_usage;
   std::string m_examples;

@@ -81,6 +81,11 @@ void RecordWriter::write_out(std::string_view text) {
   }
 }
 
+bool RecordWriter::failed() {
+  const std::lock_guard lock(m_mutex);
+  return m_failure.has_value();
+}
+
 void RecordWriter::close() {
   const std::lock_guard lock(m_mutex);
   if (m_failure) {

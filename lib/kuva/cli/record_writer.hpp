@@ -29,6 +29,8 @@ class RecordWriter : public workflow::RecordSink {
   void emit(const Json& record) override;
   // Writes what is left, closes, and gives a file its name. After this nothing can be emitted.
   void close();
+  // True once something could not be written.
+  bool failed();
 
  private:
   void flush();

@@ -107,17 +107,27 @@ workflow::Target Session::target(const TargetOptions& options) {
   return std::move(resolved.target);
 }
 
-void Session::report(const Error& error) {
-  m_accounting.note(error);
-  // As text, the record says it on the terminal that shows the message already.
+void Session::CountedSink::emit(const Json& record) {
+  m_session.m_accounting.left(record);
+  m_session.m_writer->emit(record);
+}
+
+void Session::say(const Error& error) {
   m_messages.message(workflow::Observer::Level::error, fmt::format("{} ({})", error.message(), error.kind().code));
   m_messages.message(workflow::Observer::Level::error, error.kind().hint);
-  if (m_text || error.kind().code == kind("local.write").code) {
-    return;
+}
+
+void Session::report(const Error& error) {
+  if (m_writer->failed()) {
+    return;  // the writer's own error, or one that follows from it; finish() says it once
   }
-  Json record = make_record("error", m_info.name, outcome::failed, false);
-  set_error(record, error);
-  m_writer->emit(record);
+  m_accounting.note(error);
+  say(error);
+  if (!m_text) {  // as text, the record would say on the terminal what the message has said
+    Json record = make_record("error", m_info.name, outcome::failed, false);
+    set_error(record, error);
+    m_writer->emit(record);
+  }
 }
 
 int Session::finish() {
@@ -132,11 +142,9 @@ int Session::finish() {
     m_writer->emit(m_accounting.summary(m_info.name, elapsed, interrupted));
     m_writer->close();
   } catch (const Error& error) {
-    // Said once: a sink that has failed fails again at every call.
-    if (m_accounting.exit_code() != ExitCode::local_io) {
-      m_messages.message(workflow::Observer::Level::error, error.message());
-    }
-    m_accounting.note(error);
+    // What the records would have said is lost; nothing else that went wrong matters more.
+    say(error);
+    return static_cast<int>(ExitCode::local_io);
   }
   return static_cast<int>(m_accounting.exit_code());
 }

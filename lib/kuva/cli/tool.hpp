@@ -30,7 +30,8 @@ class Session {
   Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals);
 
   const StandardOptions& options() const { return m_options; }
-  workflow::RecordSink& sink() { return *m_writer; }
+  // Counts what leaves (Accounting::left), also where writing it fails.
+  workflow::RecordSink& sink() { return m_sink; }
   workflow::Observer& observer() { return m_messages; }
   workflow::Accounting& accounting() { return m_accounting; }
   std::stop_token stop_token() const { return m_signals.stop_token(); }
@@ -40,18 +41,30 @@ class Session {
   // Errors: as resolve_target.
   workflow::Target target(const TargetOptions& options);
 
-  // An error of the run: a message, a record of type error, and the exit code.
+  // An error of the run: a message, a record of type error, and the exit code. Errors: local.write.
   void report(const Error& error);
   // Writes the summary, closes the output; the exit code of the process.
   int finish();
 
  private:
+  class CountedSink : public workflow::RecordSink {
+   public:
+    explicit CountedSink(Session& session) : m_session(session) {}
+    void emit(const Json& record) override;
+
+   private:
+    Session& m_session;
+  };
+
+  void say(const Error& error);
+
   const ToolInfo& m_info;
   const StandardOptions& m_options;
   Messages& m_messages;
   const Signals& m_signals;
   bool m_text = false;
   std::unique_ptr<RecordWriter> m_writer;
+  CountedSink m_sink{*this};
   workflow::Accounting m_accounting;
   std::chrono::steady_clock::time_point m_started = std::chrono::steady_clock::now();
 };

@@ -1,0 +1,49 @@
+#include <kuva/cli/tool.hpp>
+#include <kuva/workflow/validate.hpp>
+
+namespace {
+
+using kuva::workflow::ValidateSettings;
+
+constexpr kuva::cli::ToolInfo k_info{
+    .name = "kuva-validate",
+    .usage = "[OPTION]... [PATH]...",
+    .description =
+        "Checks DICOM objects and whole studies before they are sent: each file becomes a record with its findings.",
+    .examples =
+        "  kuva-validate /archive/2019 > 2019.ndjson\n"
+        "  kuva-validate --format text --fail-on warning study/\n"
+        "  find /archive -name '*.dcm' -print0 | kuva-validate --files-from - -0\n",
+    .flush_each = false,
+};
+
+void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings& settings, bool& no_studies) {
+  using FailOn = ValidateSettings::FailOn;
+  constexpr const char* k_group = "Validation";
+  kuva::cli::add_input_options(app, input);
+  kuva::cli::add_number(app, "-j,--jobs", settings.jobs, 1, 1024, "Files looked at at once (one a processor)")
+      ->group(k_group);
+  kuva::cli::add_choice<FailOn>(app, "--fail-on", settings.fail_on,
+                                {{"error", FailOn::error}, {"warning", FailOn::warning}, {"never", FailOn::never}},
+                                "The mildest finding that makes an object invalid (error)")
+      ->group(k_group);
+  app.add_flag("--strict", settings.strict, "Files that are not DICOM count as failed")->group(k_group);
+  app.add_flag("--no-studies", no_studies, "No study records at the end")->group(k_group);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  kuva::cli::InputOptions input;
+  ValidateSettings settings;
+  bool no_studies = false;
+  return kuva::cli::run_tool(
+      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies); },
+      [&](kuva::cli::Session& session) {
+        settings.studies = !no_studies;
+        settings.phi_plain = session.options().phi_plain;
+        const auto source = session.open_input(input);
+        kuva::workflow::validate(*source, session.sink(), session.observer(), session.accounting(), settings,
+                                 session.stop_token());
+      });
+}
