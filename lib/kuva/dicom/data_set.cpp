@@ -1,6 +1,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/dicom/data_set.hpp>
 #include <kuva/dicom/dictionary.hpp>
+#include <kuva/dicom/reading_error.hpp>
 
 #include <fmt/format.h>
 
@@ -276,7 +277,8 @@ DataSet DataSet::read(DataSetReader& reader, std::size_t value_limit) {
         if (value.size() != header.length) {
           break;  // cut off: the reader says so next
         }
-        const Vr vr = header.vr == Vr::none ? Vr::UN : header.vr;
+        // An SQ whose value does not begin with an item comes as a value.
+        const Vr vr = header.vr == Vr::none || header.vr == Vr::SQ ? Vr::UN : header.vr;
         if (reader.big_endian()) {
           swap_units(value, swap_unit(vr));
         }
@@ -303,20 +305,11 @@ DataSet DataSet::read(DataSetReader& reader, std::size_t value_limit) {
       case Event::sequence_end:
         sequences.pop_back();
         break;
-      case Event::end: {
-        if (!reader.truncated() && !reader.broken()) {
-          return whole;
+      case Event::end:
+        if (const auto error = reading_error(reader)) {
+          throw *error;
         }
-        const auto& defects = reader.defects();
-        const auto error = std::find_if(defects.rbegin(), defects.rend(), [](const Defect& defect) {
-          return defect.severity == Defect::Severity::error;
-        });
-        const std::string reason = error == defects.rend() ? "" : fmt::format(": {}", error->message);
-        if (reader.truncated()) {
-          throw Error(kuva::kind("file.truncated"), "the data set ends too early" + reason);
-        }
-        throw Error(kuva::kind("file.malformed"), "the data set cannot be read" + reason);
-      }
+        return whole;
     }
   }
 }
