@@ -1,0 +1,272 @@
+#include <kuva/core/time.hpp>
+#include <kuva/net/stream.hpp>
+#include <kuva/net/tls_context.hpp>
+#include <kuva/net/tls_failure.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <arpa/inet.h>
+
+#include <array>
+#include <system_error>
+
+namespace kuva::net {
+
+namespace {
+
+constexpr std::size_t k_most_names = 20;
+
+std::string text_of(const ASN1_STRING* string) {
+  return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
+                     static_cast<std::size_t>(ASN1_STRING_length(string)));
+}
+
+std::vector<std::string> names_of(const X509* certificate) {
+  std::vector<std::string> names;
+  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> alternatives(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)),
+      &GENERAL_NAMES_free);
+  for (int i = 0; alternatives != nullptr && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(alternatives.get(), i);
+    if (names.size() == k_most_names) {
+      names.emplace_back("...");
+      break;
+    }
+    if (name->type == GEN_DNS) {
+      names.push_back(text_of(name->d.dNSName));
+    } else if (name->type == GEN_IPADD) {
+      const std::string bytes = text_of(name->d.iPAddress);
+      std::array<char, INET6_ADDRSTRLEN> text{};
+      if ((bytes.size() == 4 || bytes.size() == 16) &&
+          ::inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text.data(), text.size()) != nullptr) {
+        names.emplace_back(text.data());
+      }
+    }
+  }
+  return names;
+}
+
+std::string describe(const CertificateFailure& failure) {
+  return fmt::format("certificate \"{}\", issued by \"{}\", depth {} of the chain", failure.subject, failure.issuer,
+                     failure.depth);
+}
+
+Error certificate_error(const TlsFacts& facts) {
+  const CertificateFailure& failure = *facts.certificate;
+  const std::string peer = name_of(facts.peer);
+  const std::string why = X509_verify_cert_error_string(failure.code);
+  const auto finish = [&failure](Error error) {
+    return std::move(error.with("certificateSubject", failure.subject)
+                         .with("certificateIssuer", failure.issuer)
+                         .with("certificateDepth", failure.depth));
+  };
+  switch (failure.code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return finish(Error(kind("tls.peer-certificate-expired"),
+                          fmt::format("{} of {} is valid from {} to {}: {}", describe(failure), peer,
+                                      failure.valid_from, failure.valid_to, why)));
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return finish(
+          Error(kind("tls.wrong-name"),
+                fmt::format(
+                    "the certificate of {} is not for \"{}\" but for {} (subject \"{}\")", peer, facts.expected_name,
+                    failure.names.empty() ? "no host at all" : fmt::format("{}", fmt::join(failure.names, ", ")),
+                    failure.subject))
+              .with("certificateNames", failure.names));
+    default:
+      return finish(
+          Error(kind("tls.untrusted"), fmt::format("{} of {} is not trusted: {}", describe(failure), peer, why)));
+  }
+}
+
+// What a fatal alert of the peer means here.
+const ErrorKind& alert_kind(int alert, const TlsFacts& facts) {
+  switch (alert) {
+    case SSL_AD_PROTOCOL_VERSION:
+      return kind("tls.no-common-version");
+    case SSL_AD_INSUFFICIENT_SECURITY:
+      return kind("tls.no-common-cipher");
+    case SSL_AD_HANDSHAKE_FAILURE:
+      if (facts.certificate_requested) {
+        return facts.certificate_sent ? kind("tls.client-certificate-refused")
+                                      : kind("tls.client-certificate-required");
+      }
+      return facts.server_answered || facts.is_server ? kind("tls.handshake") : kind("tls.no-common-cipher");
+    case TLS13_AD_CERTIFICATE_REQUIRED:
+      return facts.is_server ? kind("tls.handshake") : kind("tls.client-certificate-required");
+    case SSL_AD_NO_CERTIFICATE:
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+    case SSL_AD_DECRYPT_ERROR:
+      if (facts.is_server || !facts.certificate_requested) {
+        return kind("tls.handshake");
+      }
+      return facts.certificate_sent ? kind("tls.client-certificate-refused") : kind("tls.client-certificate-required");
+    default:
+      return kind("tls.handshake");
+  }
+}
+
+Error alert_error(int alert, const TlsFacts& facts) {
+  const std::string name = SSL_alert_desc_string_long(alert);
+  const std::string remark = facts.is_server && alert_kind(alert, facts).code == kind("tls.handshake").code
+                                 ? " (it refuses our certificate?)"
+                                 : "";
+  return Error(alert_kind(alert, facts),
+               fmt::format("{} ended TLS with the alert \"{}\" ({}){}", name_of(facts.peer), name, alert,
+                           alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_BAD_CERTIFICATE ? remark : ""))
+      .with("tlsAlert", name);
+}
+
+const ErrorKind& reason_kind(int reason) {
+  switch (reason) {
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_WRONG_SSL_VERSION:
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_VERSION_TOO_HIGH:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_NO_PROTOCOLS_AVAILABLE:
+      return kind("tls.no-common-version");
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_CIPHERS_AVAILABLE:
+    case SSL_R_WRONG_CIPHER_RETURNED:
+    case SSL_R_UNKNOWN_CIPHER_RETURNED:
+    case SSL_R_NO_SHARED_GROUPS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+      return kind("tls.no-common-cipher");
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return kind("tls.untrusted");
+    default:
+      return kind("tls.handshake");
+  }
+}
+
+Error closed_error(const TlsFacts& facts) {
+  const std::string peer = name_of(facts.peer);
+  const std::string how =
+      facts.error_number != 0 ? std::generic_category().message(facts.error_number) : std::string("closed by the peer");
+  if (!facts.handshake_done) {
+    if (facts.certificate_requested && !facts.certificate_sent) {
+      return Error(kind("tls.client-certificate-required"),
+                   fmt::format("{} asked for a client certificate, got none, and ended the connection: {}", peer, how));
+    }
+    return std::move(
+        Error(kind("connection.lost"),
+              fmt::format("connection with {} lost in the TLS handshake: {}{}", peer, how,
+                          facts.first_bytes.empty() ? ", without a byte from it: the port may not speak TLS" : ""))
+            .in_phase(Phase::tls));
+  }
+  if (!facts.is_server && facts.certificate_requested && !facts.has_heard_data) {
+    // TLS 1.3 tells after the handshake, and some servers do not tell at all.
+    if (!facts.certificate_sent) {
+      return Error(kind("tls.client-certificate-required"),
+                   fmt::format("{} asked for a client certificate, got none, and ended the connection: {}", peer, how));
+    }
+    return Error(facts.error_number != 0 ? kind("connection.lost") : kind("tls.truncated"),
+                 fmt::format("connection with {} lost right after the TLS handshake: {}; "
+                             "it may have refused our client certificate",
+                             peer, how));
+  }
+  if (facts.error_number != 0) {
+    return Error(facts.error_number == ETIMEDOUT ? kind("connection.timeout") : kind("connection.lost"),
+                 fmt::format("connection with {} lost: {}", peer,
+                             facts.error_number == ECANCELED ? "it was shut down on our side" : how));
+  }
+  return Error(kind("tls.truncated"), fmt::format("{} closed the connection without ending TLS", peer));
+}
+
+Error failure_without_peer(const TlsFacts& facts) {
+  if (!facts.handshake_done) {
+    if (auto plain = plain_peer(facts)) {
+      return std::move(*plain);
+    }
+    if (facts.certificate) {
+      return certificate_error(facts);
+    }
+  }
+  int reason = 0;
+  const unsigned long first = ERR_peek_error();
+  if (ERR_GET_LIB(first) == ERR_LIB_SSL) {
+    reason = ERR_GET_REASON(first);
+  }
+  if (reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
+    ERR_clear_error();
+    return alert_error(reason - SSL_AD_REASON_OFFSET, facts);
+  }
+  if (first == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || facts.error_number != 0) {
+    ERR_clear_error();
+    return closed_error(facts);
+  }
+  if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+    ERR_clear_error();
+    return Error(kind("tls.untrusted"), fmt::format("{} showed no client certificate", name_of(facts.peer)));
+  }
+  return Error(reason_kind(reason), fmt::format("TLS with {} failed: {}", name_of(facts.peer), openssl_reasons()));
+}
+
+}  // namespace
+
+CertificateFailure certificate_failure(int code, int depth, const X509* certificate) {
+  CertificateFailure failure;
+  failure.code = code;
+  failure.depth = depth;
+  if (certificate != nullptr) {
+    failure.subject = to_string(X509_get_subject_name(certificate));
+    failure.issuer = to_string(X509_get_issuer_name(certificate));
+    if (const auto time = to_time_point(X509_get0_notBefore(certificate))) {
+      failure.valid_from = to_rfc3339(*time);
+    }
+    if (const auto time = to_time_point(X509_get0_notAfter(certificate))) {
+      failure.valid_to = to_rfc3339(*time);
+    }
+    failure.names = names_of(certificate);
+  }
+  return failure;
+}
+
+std::optional<Error> plain_peer(const TlsFacts& facts) {
+  const std::string& bytes = facts.first_bytes;
+  if (bytes.empty()) {
+    return std::nullopt;
+  }
+  const auto first = static_cast<unsigned char>(bytes[0]);
+  // Content types 20-23, then the major version 3; 80H begins a ClientHello in SSL 2's form.
+  const bool is_tls = (first >= 0x14 && first <= 0x17 && (bytes.size() < 2 || bytes[1] == 0x03)) || first == 0x80;
+  if (is_tls) {
+    return std::nullopt;
+  }
+  std::string what = "it answers without TLS";
+  if (bytes.starts_with("HTTP") || bytes.starts_with("GET ") || bytes.starts_with("POST")) {
+    what = "it speaks HTTP";
+  } else if (bytes.starts_with("SSH-")) {
+    what = "it speaks SSH";
+  } else if (first == 0x01) {
+    what = "it starts a DICOM association without TLS";
+  } else if (first >= 0x02 && first <= 0x07) {
+    what = "it speaks DICOM without TLS";
+  }
+  return Error(kind("tls.peer-speaks-plain"), fmt::format("{}: {}", name_of(facts.peer), what)).with_peer(facts.peer);
+}
+
+Error tls_failure(const TlsFacts& facts) {
+  Error error = failure_without_peer(facts);
+  ERR_clear_error();
+  error.with_peer(facts.peer);
+  return error;
+}
+
+}  // namespace kuva::net
