@@ -23,6 +23,7 @@ using Event = DataSetReader::Event;
 constexpr std::size_t k_longest_attribute = 1024;
 constexpr std::size_t k_longest_uid_value = 64 * 1024;
 constexpr Tag k_last_identifier = tags::instance_number;
+constexpr Tag k_pixel_data_provider_url{0x0028, 0x7FE0};
 
 std::string_view trimmed(std::string_view value) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\0')) {
@@ -216,7 +217,7 @@ class Inspector {
     m_found.insert(m_found.end(), reader.defects().begin(), reader.defects().end());
     std::ranges::stable_sort(m_found, {}, &Defect::offset);
     check_identifiers(complete);
-    check_pixel_data();
+    check_pixel_data(complete);
     m_inspection.defects.insert(m_inspection.defects.end(), std::make_move_iterator(m_found.begin()),
                                 std::make_move_iterator(m_found.end()));
   }
@@ -249,6 +250,7 @@ class Inspector {
         m_collector.element(reader);
         take_pixel_attribute(reader);
         check_value(reader);
+        m_has_pixel_url |= reader.depth() == 0 && header.tag == k_pixel_data_provider_url;
         if (reader.depth() == 0 && is_pixel_data(header.tag)) {
           m_pixel_data = {header.tag, header.offset, header.length, false, true, 0, 0};
         }
@@ -465,8 +467,14 @@ class Inspector {
     }
   }
 
-  void check_pixel_data() {
+  void check_pixel_data(bool complete) {
     if (!m_pixel_data) {
+      // Of a file that was cut between two elements nothing else may tell.
+      const std::string_view sop_class = uid_name(m_inspection.header.attributes.sop_class_uid);
+      if (complete && !m_has_pixel_url && sop_class.find("Image Storage") != std::string_view::npos) {
+        add(Defect::Severity::error, "pixel.missing", fmt::format("no pixel data in an object of {}", sop_class),
+            to_string(tags::pixel_data), m_inspection.header.data_set_offset);
+      }
       return;
     }
     if (m_pixel_data->is_fragments) {
@@ -584,6 +592,7 @@ class Inspector {
   bool m_charset_missing = false;
   std::optional<PixelData> m_pixel_data;
   bool m_own_fragments = false;
+  bool m_has_pixel_url = false;
   std::uint64_t m_frames = 1;
   std::string m_photometric_interpretation;
   std::array<std::pair<Tag, std::optional<std::uint16_t>>, 4> m_numbers{{

@@ -391,7 +391,7 @@ Part10File open_part10(std::unique_ptr<ByteSource> source) {
       file.source->skip(k_prefix.size());
     }
     file.defects.push_back(
-        {Defect::Severity::error, "meta.preamble", "the 128 bytes of preamble and DICM are not there", {}, 0});
+        {Defect::Severity::warning, "meta.preamble", "the 128 bytes of preamble and DICM are not there", {}, 0});
   }
   MetaParser(file).parse();
   settle_syntax(file);

@@ -1,0 +1,176 @@
+#include "encoded.hpp"
+
+#include <kuva/core/error.hpp>
+
+#include <doctest/doctest.h>
+#include <gdcmReader.h>
+#include <gdcmSequenceOfFragments.h>
+#include <gdcmSequenceOfItems.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+
+using namespace kuva;
+using namespace kuva::dicom;
+using Event = DataSetReader::Event;
+using Lines = std::vector<std::string>;
+
+namespace {
+
+// FNV-1a, fed in pieces: both sides name a value by its length and this.
+class Fingerprint {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes) {
+      m_hash = (m_hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001B3U;
+    }
+    m_size += bytes.size();
+  }
+  std::string text() const { return fmt::format("{} bytes {:016x}", m_size, m_hash); }
+
+ private:
+  std::uint64_t m_hash = 0xCBF29CE484222325U;
+  std::uint64_t m_size = 0;
+};
+
+// GDCM keeps the values of a big endian file in the machine's order.
+void swap_in_place(std::string& value, unsigned unit) {
+  for (std::size_t i = 0; unit > 1 && i + unit <= value.size(); i += unit) {
+    std::reverse(value.begin() + static_cast<std::ptrdiff_t>(i), value.begin() + static_cast<std::ptrdiff_t>(i + unit));
+  }
+}
+
+std::string line_of(std::size_t depth, Tag tag, std::string_view vr, std::string_view what) {
+  return fmt::format("{}:{} {} {}", depth, to_string(tag), vr, what);
+}
+
+// "depth:tag VR bytes" for every element, "depth:tag VR [" for every sequence, then its items.
+Lines our_lines(const std::filesystem::path& path) {
+  Part10File file = open_part10(path);
+  const auto source = data_set_source(file);
+  DataSetReader reader(*source, file.syntax);
+  Lines lines;
+  for (Event event = reader.next(); event != Event::end; event = reader.next()) {
+    const DataSetReader::Header& header = reader.header();
+    const std::string_view vr = header.vr_is_explicit ? to_string(header.vr) : std::string_view("--");
+    if (event == Event::element || (event == Event::item_begin && reader.is_fragments())) {
+      std::string value;
+      for (auto piece = reader.read_some(); !piece.empty(); piece = reader.read_some()) {
+        value.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+      }
+      if (reader.big_endian() && event == Event::element) {
+        swap_in_place(value, swap_unit(header.vr));
+      }
+      Fingerprint fingerprint;
+      fingerprint.add(test::as_bytes(value));
+      lines.push_back(event == Event::element ? line_of(reader.depth(), header.tag, vr, fingerprint.text())
+                                              : fmt::format("fragment {}", fingerprint.text()));
+    } else if (event == Event::sequence_begin) {
+      lines.push_back(line_of(reader.depth(), header.tag, vr, reader.is_fragments() ? "fragments" : "["));
+    } else if (event == Event::item_begin) {
+      lines.push_back(fmt::format("{}:item", reader.depth()));
+    }
+  }
+  if (reader.truncated() || reader.broken()) {
+    lines.emplace_back(reader.truncated() ? "truncated" : "broken");
+  }
+  return lines;
+}
+
+void add_gdcm_fragment(Lines& lines, const gdcm::ByteValue* value) {
+  Fingerprint fingerprint;
+  if (value != nullptr) {
+    fingerprint.add(std::as_bytes(std::span(value->GetPointer(), std::size_t{value->GetLength()})));
+  }
+  lines.push_back(fmt::format("fragment {}", fingerprint.text()));
+}
+
+void add_gdcm_lines(Lines& lines, const gdcm::DataSet& data_set, std::size_t depth, bool explicit_vr) {
+  for (const gdcm::DataElement& element : data_set.GetDES()) {
+    const Tag tag{element.GetTag().GetGroup(), element.GetTag().GetElement()};
+    const char* name = gdcm::VR::GetVRString(element.GetVR());
+    const std::string_view vr = explicit_vr && name != nullptr ? std::string_view(name) : std::string_view("--");
+    if (const auto* fragments = element.GetSequenceOfFragments()) {
+      lines.push_back(line_of(depth, tag, vr, "fragments"));
+      add_gdcm_fragment(lines, fragments->GetTable().GetByteValue());
+      for (gdcm::SequenceOfFragments::SizeType i = 0; i < fragments->GetNumberOfFragments(); ++i) {
+        add_gdcm_fragment(lines, fragments->GetFragment(i).GetByteValue());
+      }
+      continue;
+    }
+    const auto* items = element.IsEmpty() ? nullptr : dynamic_cast<const gdcm::SequenceOfItems*>(&element.GetValue());
+    if (items != nullptr) {
+      lines.push_back(line_of(depth, tag, vr, "["));
+      for (auto item = items->Begin(); item != items->End(); ++item) {
+        lines.push_back(fmt::format("{}:item", depth + 1));
+        // Within UN of undefined length (CP-246) it is Implicit VR.
+        add_gdcm_lines(lines, item->GetNestedDataSet(), depth + 1, explicit_vr && vr != "UN");
+      }
+      continue;
+    }
+    Fingerprint fingerprint;
+    if (const gdcm::ByteValue* value = element.GetByteValue()) {
+      fingerprint.add(std::as_bytes(std::span(value->GetPointer(), std::size_t{value->GetLength()})));
+    }
+    lines.push_back(line_of(depth, tag, vr, fingerprint.text()));
+  }
+}
+
+std::optional<Lines> gdcm_lines(const std::filesystem::path& path) {
+  gdcm::Reader reader;
+  reader.SetFileName(path.c_str());
+  if (!reader.Read()) {
+    return std::nullopt;
+  }
+  Lines lines;
+  add_gdcm_lines(
+      lines, reader.GetFile().GetDataSet(), 0,
+      reader.GetFile().GetHeader().GetDataSetTransferSyntax() != gdcm::TransferSyntax::ImplicitVRLittleEndian);
+  return lines;
+}
+
+enum class Verdict { agree, differ, gdcm_cannot_read, gdcm_died };
+
+// In a child: GDCM asserts on files that it does not like, and must not take the other tests with it.
+Verdict compare(const std::filesystem::path& path, bool verbose) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(20);
+    const Lines ours = our_lines(path);
+    const auto theirs = gdcm_lines(path);
+    if (!theirs) {
+      ::_exit(2);
+    }
+    const bool same = ours == *theirs;
+    if (!same && verbose) {
+      const auto [a, b] = std::mismatch(ours.begin(), ours.end(), theirs->begin(), theirs->end());
+      fmt::print(stderr, "{}: ours {} \"{}\", GDCM {} \"{}\"\n", path.filename().string(), ours.size(),
+                 a == ours.end() ? "(end)" : *a, theirs->size(), b == theirs->end() ? "(end)" : *b);
+    }
+    ::_exit(same ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  if (!WIFEXITED(status)) {
+    return Verdict::gdcm_died;
+  }
+  return WEXITSTATUS(status) == 0 ? Verdict::agree
+                                  : (WEXITSTATUS(status) == 1 ? Verdict::differ : Verdict::gdcm_cannot_read);
+}
+
+}  // namespace
+
+TEST_CASE("every sound file of the corpus is to GDCM what it is to this reader") {
+  std::map<Verdict, std::size_t> counts;
+  for (const auto& path : test::corpus_files(false)) {
+    const Verdict verdict = compare(path, true);
+    ++counts[verdict];
+    CAPTURE(path.string());
+    CHECK(verdict == Verdict::agree);
+  }
+  MESSAGE(counts[Verdict::agree] << " agree");
+}
