@@ -52,8 +52,8 @@ class Index {
     }
     // Stable, so that an addition wins over GDCM's entry of the same tag.
     std::ranges::stable_sort(m_entries, {}, &DictionaryEntry::tag);
-    const auto doubled = std::ranges::unique(m_entries, {}, &DictionaryEntry::tag);
-    m_entries.erase(doubled.begin(), doubled.end());
+    const auto same_tag = [](const DictionaryEntry& a, const DictionaryEntry& b) { return a.tag == b.tag; };
+    m_entries.erase(std::unique(m_entries.begin(), m_entries.end(), same_tag), m_entries.end());
 
     m_slots.assign(k_slots, k_empty);
     for (std::uint32_t i = 0; i < m_entries.size(); ++i) {

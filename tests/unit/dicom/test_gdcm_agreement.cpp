@@ -1,6 +1,7 @@
 #include "encoded.hpp"
 
 #include <kuva/core/error.hpp>
+#include <kuva/dicom/dictionary.hpp>
 
 #include <doctest/doctest.h>
 #include <gdcmReader.h>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <map>
 
 using namespace kuva;
 using namespace kuva::dicom;
@@ -68,6 +68,9 @@ Lines our_lines(const std::filesystem::path& path) {
       fingerprint.add(test::as_bytes(value));
       lines.push_back(event == Event::element ? line_of(reader.depth(), header.tag, vr, fingerprint.text())
                                               : fmt::format("fragment {}", fingerprint.text()));
+    } else if (event == Event::sequence_begin && header.length == 0) {
+      // GDCM knows it as an element without a value.
+      lines.push_back(line_of(reader.depth(), header.tag, vr, Fingerprint().text()));
     } else if (event == Event::sequence_begin) {
       lines.push_back(line_of(reader.depth(), header.tag, vr, reader.is_fragments() ? "fragments" : "["));
     } else if (event == Event::item_begin) {
@@ -88,6 +91,15 @@ void add_gdcm_fragment(Lines& lines, const gdcm::ByteValue* value) {
   lines.push_back(fmt::format("fragment {}", fingerprint.text()));
 }
 
+// GDCM leaves a sequence of defined length without an explicit VR as bytes until it is asked.
+gdcm::SmartPointer<gdcm::SequenceOfItems> items_of(const gdcm::DataElement& element, Tag tag, std::string_view vr) {
+  const bool is_items =
+      !element.IsEmpty() && dynamic_cast<const gdcm::SequenceOfItems*>(&element.GetValue()) != nullptr;
+  const DictionaryEntry* entry = find_entry(tag);
+  const bool should_be = vr == "--" && !element.IsEmpty() && entry != nullptr && entry->vr == Vr::SQ;
+  return is_items || should_be ? element.GetValueAsSQ() : nullptr;
+}
+
 void add_gdcm_lines(Lines& lines, const gdcm::DataSet& data_set, std::size_t depth, bool explicit_vr) {
   for (const gdcm::DataElement& element : data_set.GetDES()) {
     const Tag tag{element.GetTag().GetGroup(), element.GetTag().GetElement()};
@@ -101,7 +113,7 @@ void add_gdcm_lines(Lines& lines, const gdcm::DataSet& data_set, std::size_t dep
       }
       continue;
     }
-    const auto* items = element.IsEmpty() ? nullptr : dynamic_cast<const gdcm::SequenceOfItems*>(&element.GetValue());
+    const auto items = items_of(element, tag, vr);
     if (items != nullptr) {
       lines.push_back(line_of(depth, tag, vr, "["));
       for (auto item = items->Begin(); item != items->End(); ++item) {
@@ -135,7 +147,7 @@ std::optional<Lines> gdcm_lines(const std::filesystem::path& path) {
 enum class Verdict { agree, differ, gdcm_cannot_read, gdcm_died };
 
 // In a child: GDCM asserts on files that it does not like, and must not take the other tests with it.
-Verdict compare(const std::filesystem::path& path, bool verbose) {
+Verdict compare(const std::filesystem::path& path) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -146,7 +158,7 @@ Verdict compare(const std::filesystem::path& path, bool verbose) {
       ::_exit(2);
     }
     const bool same = ours == *theirs;
-    if (!same && verbose) {
+    if (!same) {
       const auto [a, b] = std::mismatch(ours.begin(), ours.end(), theirs->begin(), theirs->end());
       fmt::print(stderr, "{}: ours {} \"{}\", GDCM {} \"{}\"\n", path.filename().string(), ours.size(),
                  a == ours.end() ? "(end)" : *a, theirs->size(), b == theirs->end() ? "(end)" : *b);
@@ -162,15 +174,47 @@ Verdict compare(const std::filesystem::path& path, bool verbose) {
                                   : (WEXITSTATUS(status) == 1 ? Verdict::differ : Verdict::gdcm_cannot_read);
 }
 
+// Files that GDCM 3.0.21 cannot be asked about, and why.
+struct Exception {
+  std::string_view name;
+  Verdict verdict;
+  std::string_view reason;
+};
+constexpr std::string_view k_htj2k = "GDCM does not know High-Throughput JPEG 2000";
+constexpr auto k_exceptions = std::to_array<Exception>({
+    {"ivmartel_dwv__bbmri.dcmdir", Verdict::gdcm_died, "GDCM asserts"},
+    {"DICOMDIR-nooffset", Verdict::gdcm_died, "the file is cut, GDCM asserts"},
+    {"chafey_DICOMHTJ2K__CT1_JPH", Verdict::gdcm_cannot_read, k_htj2k},
+    {"chafey_DICOMHTJ2K__MR3_JPH", Verdict::gdcm_cannot_read, k_htj2k},
+    {"chafey_DICOMHTJ2K__NM1_JPH", Verdict::gdcm_cannot_read, k_htj2k},
+    {"chafey_DICOMHTJ2K__US1_JPH", Verdict::gdcm_cannot_read, k_htj2k},
+    {"chafey_DICOMHTJ2K__VL1_JPH", Verdict::gdcm_cannot_read, k_htj2k},
+    {"pydicom_pydicom-data__HTJ2KLossless_08_RGB.dcm", Verdict::gdcm_cannot_read, k_htj2k},
+    {"pydicom_pydicom-data__HTJ2K_08_RGB.dcm", Verdict::gdcm_cannot_read, k_htj2k},
+    {"dcm4che_dcm4che__will-jxl.dcm", Verdict::gdcm_cannot_read, "GDCM does not know JPEG XL"},
+    {"pydicom_pydicom-data__liver_deflate.dcm", Verdict::gdcm_cannot_read,
+     "GDCM does not know Deflated Image Frame Compression"},
+});
+
 }  // namespace
 
 TEST_CASE("every sound file of the corpus is to GDCM what it is to this reader") {
-  std::map<Verdict, std::size_t> counts;
-  for (const auto& path : test::corpus_files(false)) {
-    const Verdict verdict = compare(path, true);
-    ++counts[verdict];
-    CAPTURE(path.string());
-    CHECK(verdict == Verdict::agree);
+  std::size_t agree = 0;
+  std::size_t excepted = 0;
+  const auto files = test::corpus_files(false);
+  for (const auto& path : files) {
+    const std::string name = path.filename().string();
+    const auto exception = std::ranges::find(k_exceptions, name, &Exception::name);
+    const bool is_exception = exception != k_exceptions.end();
+    const Verdict verdict = compare(path);
+    CAPTURE(name);
+    CHECK(verdict == (is_exception ? exception->verdict : Verdict::agree));
+    agree += verdict == Verdict::agree ? 1 : 0;
+    if (is_exception) {
+      ++excepted;
+      MESSAGE(name << ": " << exception->reason);
+    }
   }
-  MESSAGE(counts[Verdict::agree] << " agree");
+  CHECK(agree + excepted == files.size());
+  MESSAGE(agree << " of " << files.size() << " files agree, " << excepted << " cannot be asked about");
 }
