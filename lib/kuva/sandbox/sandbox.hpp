@@ -21,8 +21,8 @@ struct KnownAe {
   // Where storage commitment reports go, when they go over a new association.
   std::optional<net::Endpoint> endpoint;
   bool tls = false;
-  bool may_store = true;            // false: 0124 "Storage denied."
-  bool may_commit = true;           // false: 0110 "Unknown Calling AET: X" on N-ACTION
+  bool may_store = true;   // false: 0124 "Storage denied."
+  bool may_commit = true;  // false: 0110 "Unknown Calling AET: X" on N-ACTION
 };
 
 struct Settings {
@@ -30,25 +30,28 @@ struct Settings {
   std::string bind_host = "127.0.0.1";
   std::optional<std::uint16_t> plain_port;  // 0 takes a free one
   std::optional<std::uint16_t> tls_port;
-  net::TlsSettings tls;                     // server side, and client side of reports over TLS
+  net::TlsSettings tls;  // server side, and client side of reports over TLS
   std::filesystem::path storage;
-  std::filesystem::path transcript;         // NDJSON, appended; empty: none
+  std::filesystem::path transcript;  // NDJSON, appended; empty: none
   std::vector<KnownAe> known_aes;
-  bool durable = true;                      // fsync before the response
+  bool durable = true;  // fsync before the response
   enum class ReportOn { new_association, same_association } report_on = ReportOn::new_association;
   std::chrono::milliseconds report_delay{0};
   unsigned report_retries = 10;
   std::chrono::milliseconds report_retry_delay{30'000};  // doubled, as dcm4chee does
-  // Study Description: the first five characters are looked up in this list when it is not empty.
+  // Study Description: its first five characters are looked up in this list (a text file, the code first in each line,
+  // '#' begins a comment) when it is not empty.
   std::filesystem::path study_codes;
+  // What an object with another code is answered. The repository's own status is not public: this one is inferred.
+  std::uint16_t study_code_status = 0xA900;
   enum class Overwrite { never, same_source, always } overwrite = Overwrite::same_source;
-  std::vector<std::string> trusted_issuers;  // of Patient ID; empty: any, and a missing one too
-  bool require_patient_id = true;            // A777
-  std::vector<std::string> refused_sop_classes;      // 0122 / context result 3
+  std::vector<std::string> trusted_issuers;             // of Patient ID; empty: any, and a missing one too
+  bool require_patient_id = true;                       // A777
+  std::vector<std::string> refused_sop_classes;         // 0122 / context result 3
   std::vector<std::string> accepted_transfer_syntaxes;  // empty: all
   std::uint32_t max_pdu = ul::Association::k_default_receive_limit;
-  std::uint16_t async_window = 0;            // what it accepts; 0: does not answer the offer
-  unsigned max_associations = 64;            // more: RJ 2/3/2
+  std::uint16_t async_window = 0;  // what it accepts; 0: does not answer the offer
+  unsigned max_associations = 64;  // more: RJ 2/3/2
   std::chrono::milliseconds idle_timeout{300'000};
   ul::Timeouts timeouts;
 };
@@ -69,8 +72,8 @@ class Sandbox {
 // Makes CA, server, client and signing certificates under `directory`/tls; existing files are kept.
 void make_certificates(const std::filesystem::path& directory);
 
-// Writes a small study of its own: CT, DX, US multi-frame, 12-lead ECG and encapsulated PDF of one patient whose name has
-// å, ä and ö, clean by dciodvfy; fresh UIDs each time. Returns the files.
+// Writes a small study of its own: CT, DX, US multi-frame, 12-lead ECG and encapsulated PDF of one patient whose name
+// has å, ä and ö, clean by dciodvfy; fresh UIDs each time. Returns the files.
 std::vector<std::filesystem::path> write_sample_study(const std::filesystem::path& directory);
 
 }  // namespace kuva::sandbox

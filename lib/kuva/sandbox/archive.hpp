@@ -1,0 +1,105 @@
+#pragma once
+
+#include <kuva/core/file.hpp>
+#include <kuva/dimse/commitment.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace kuva::sandbox {
+
+// What the archive knows of an instance.
+struct StoredObject {
+  std::string sop_class_uid;
+  std::string sop_instance_uid;
+  std::string study_instance_uid;
+  std::string series_instance_uid;
+  std::string patient_id;
+  std::string issuer_of_patient_id;
+  std::string source_ae;
+  std::uint64_t size = 0;     // of the file
+  std::int64_t modified = 0;  // ns since 1970, of the file
+};
+
+// An object that is coming in: a temporary file in the archive, removed with its owner unless it was placed.
+class IncomingFile {
+ public:
+  IncomingFile(std::filesystem::path path, FileDescriptor fd);
+  IncomingFile(const IncomingFile&) = delete;
+  IncomingFile& operator=(const IncomingFile&) = delete;
+  ~IncomingFile();
+
+  // Errors: local.write.
+  void write(std::span<const std::byte> bytes);
+  // Flushed to the disk when `durable`; nothing can be written afterwards.
+  void close(bool durable);
+
+  const std::filesystem::path& path() const { return m_path; }
+  std::uint64_t size() const { return m_size; }
+  std::int64_t modified() const { return m_modified; }
+  void disown() { m_path.clear(); }
+
+ private:
+  std::filesystem::path m_path;
+  FileDescriptor m_fd;
+  std::uint64_t m_size = 0;
+  std::int64_t m_modified = 0;
+};
+
+// The files STORAGE/<study>/<series>/<sop instance>.dcm and an index of them in SQLite. The files are the truth: the
+// index is checked against them at the start and made again when it is lost or damaged, so it is never waited for (no
+// fsync). Memory does not grow with what is stored. All members may be called from any thread.
+class Archive {
+ public:
+  // Removes what an earlier run left half-received, and brings the index up to date.
+  // Errors: local.read, local.write, also when another process has the storage.
+  Archive(const std::filesystem::path& storage, bool durable);
+  ~Archive();
+
+  std::unique_ptr<IncomingFile> receive();
+
+  enum class Overwrite { never, same_source, always };
+  enum class Verdict {
+    stored,
+    replaced,
+    ignored,           // kept what was there, by the overwrite policy
+    class_conflict,    // the UID is stored with another SOP class
+    study_conflict,    // ... in another study
+    series_conflict,   // ... in another series
+    patient_conflict,  // the study is stored for another patient
+  };
+  struct Placed {
+    Verdict verdict = Verdict::stored;
+    StoredObject other;  // what the object is in conflict with
+  };
+  // Decides and moves the closed file to its place, as one step. The UIDs are sound (they become path names).
+  // On disk on return when the archive is durable. Errors: local.write.
+  Placed place(IncomingFile& file, StoredObject object, Overwrite policy);
+
+  // 0 when the instance is on disk as it was stored, otherwise the Failure Reason of PS3.3 C.14.1.1.
+  std::uint16_t check(const dimse::SopReference& reference);
+
+  std::uint64_t instances();
+  const std::filesystem::path& storage() const { return m_storage; }
+
+ private:
+  class Index;
+  std::filesystem::path path_of(const StoredObject& object) const;
+  void make_directories(const StoredObject& object) const;
+  void bring_up_to_date();
+  void index_file(const std::filesystem::path& file);
+
+  std::filesystem::path m_storage;
+  bool m_durable;
+  FileDescriptor m_lock;
+  std::mutex m_mutex;  // of the index and of the step from decision to rename
+  std::unique_ptr<Index> m_index;
+  std::uint64_t m_next_file = 0;
+};
+
+}  // namespace kuva::sandbox

@@ -1,0 +1,160 @@
+#include <kuva/core/error.hpp>
+#include <kuva/core/file.hpp>
+#include <kuva/dicom/uid.hpp>
+#include <kuva/sandbox/report_queue.hpp>
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+namespace kuva::sandbox {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::uint64_t k_largest_file = 64U << 20U;
+
+Json to_json(const DueReport& report) {
+  Json references = Json::array();
+  for (const dimse::SopReference& reference : report.request.references) {
+    references.push_back(Json::array({reference.sop_class_uid, reference.sop_instance_uid}));
+  }
+  Json json;
+  json["aeTitle"] = report.ae_title;
+  json["TransactionUID"] = report.request.transaction_uid;
+  json["references"] = std::move(references);
+  return json;
+}
+
+std::optional<DueReport> from_file(const fs::path& file) {
+  const Json json = Json::parse(read_small_file(file, k_largest_file), nullptr, false);
+  DueReport report;
+  try {
+    report.file = file;
+    report.ae_title = json.at("aeTitle").get<std::string>();
+    report.request.transaction_uid = json.at("TransactionUID").get<std::string>();
+    for (const Json& reference : json.at("references")) {
+      report.request.references.push_back({reference.at(0).get<std::string>(), reference.at(1).get<std::string>()});
+    }
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+  report.due = Clock::now();
+  return report;
+}
+
+}  // namespace
+
+ReportQueue::ReportQueue(fs::path directory, bool durable) : m_directory(std::move(directory)), m_durable(durable) {
+  if (::mkdir(m_directory.c_str(), 0750) != 0 && errno != EEXIST) {
+    throw write_error(m_directory, errno);
+  }
+  load();
+}
+
+void ReportQueue::load() {
+  try {
+    for (const fs::directory_entry& entry : fs::directory_iterator(m_directory)) {
+      if (entry.path().extension() == ".json") {
+        if (auto report = from_file(entry.path())) {
+          m_reports.push_back(std::move(*report));
+        }
+      } else {
+        fs::remove(entry.path());  // half-written when an earlier run ended: the request was not answered yet
+      }
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw read_error(error.path1(), error.code().value());
+  }
+}
+
+void ReportQueue::add(std::string ae_title, dimse::CommitmentRequest request, std::uint64_t association,
+                      std::chrono::milliseconds delay) {
+  DueReport report;
+  report.file = m_directory / (dicom::make_uid() + ".json");
+  report.ae_title = std::move(ae_title);
+  report.request = std::move(request);
+  report.association = association;
+  report.due = Clock::now() + delay;
+  AtomicFile file(report.file, 0640);
+  file.write(to_json(report).dump());
+  file.commit(m_durable);
+  const std::lock_guard lock(m_mutex);
+  m_reports.push_back(std::move(report));
+  m_changed.notify_all();
+}
+
+void ReportQueue::association_closed(std::uint64_t association) {
+  const std::lock_guard lock(m_mutex);
+  for (DueReport& report : m_reports) {
+    if (report.association == association) {
+      report.association = 0;
+    }
+  }
+  m_changed.notify_all();
+}
+
+std::optional<DueReport> ReportQueue::take_locked(const Fits& fits) {
+  const auto now = Clock::now();
+  for (auto report = m_reports.begin(); report != m_reports.end(); ++report) {
+    if (report->due <= now && fits(*report)) {
+      DueReport taken = std::move(*report);
+      m_reports.erase(report);
+      return taken;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<DueReport> ReportQueue::take(const Fits& fits) {
+  const std::lock_guard lock(m_mutex);
+  return m_stopped ? std::nullopt : take_locked(fits);
+}
+
+std::optional<DueReport> ReportQueue::wait(const Fits& fits) {
+  std::unique_lock lock(m_mutex);
+  while (!m_stopped) {
+    if (auto report = take_locked(fits)) {
+      return report;
+    }
+    std::optional<Clock::time_point> next;
+    for (const DueReport& report : m_reports) {
+      if (fits(report) && (!next || report.due < *next)) {
+        next = report.due;
+      }
+    }
+    if (next) {
+      m_changed.wait_until(lock, *next);
+    } else {
+      m_changed.wait(lock);
+    }
+  }
+  return std::nullopt;
+}
+
+void ReportQueue::done(const DueReport& report) {
+  std::error_code ignored;
+  fs::remove(report.file, ignored);  // what stays is reported once more at the next start, which the protocol allows
+}
+
+void ReportQueue::retry(DueReport report, std::chrono::milliseconds delay) {
+  const std::lock_guard lock(m_mutex);
+  report.due = Clock::now() + delay;
+  m_reports.push_back(std::move(report));
+  m_changed.notify_all();
+}
+
+void ReportQueue::stop() {
+  const std::lock_guard lock(m_mutex);
+  m_stopped = true;
+  m_changed.notify_all();
+}
+
+std::size_t ReportQueue::pending() {
+  const std::lock_guard lock(m_mutex);
+  return m_reports.size();
+}
+
+}  // namespace kuva::sandbox

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <kuva/dimse/provider.hpp>
+#include <kuva/sandbox/archive.hpp>
+#include <kuva/sandbox/reception.hpp>
+#include <kuva/sandbox/report_queue.hpp>
+#include <kuva/sandbox/sandbox.hpp>
+#include <kuva/sandbox/transcript.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+
+namespace kuva::sandbox {
+
+// What all associations of a sandbox share.
+struct Repository {
+  const Settings& settings;
+  const std::set<std::string>& study_codes;
+  Archive& archive;
+  ReportQueue& reports;
+  Transcript& transcript;
+};
+
+// Checks every reference against what is on disk now.
+dimse::CommitmentReport make_report(Archive& archive, const dimse::CommitmentRequest& request,
+                                    const std::string& retrieve_ae_title);
+
+// The reason for another attempt, doubled each time; nothing when there were enough.
+std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, unsigned attempts);
+
+// One accepted association from its first message to its end.
+class Session {
+ public:
+  Session(const Repository& repository, std::uint64_t number, const KnownAe& peer, ul::Association& association);
+
+  // Serves until the association ends, and writes how into the transcript. Throws nothing but what is not an Error.
+  void run(std::stop_token stop);
+
+ private:
+  dimse::Command act(const dimse::Messenger::Message& message, const dicom::DataSet& data);
+  void report_if_due(dimse::Messenger& messenger);
+  void report_answered(const dimse::Messenger::Message& message);
+  void trace(const dimse::Messenger::Message& message, bool received);
+
+  const Repository& m_repository;
+  std::uint64_t m_number;
+  const KnownAe& m_peer;
+  ul::Association& m_association;
+  StoreNote m_note;
+  // The report that was sent on this association and whose response has not come.
+  std::optional<DueReport> m_reporting;
+  std::uint16_t m_report_message_id = 0;
+};
+
+}  // namespace kuva::sandbox
