@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <initializer_list>
 #include <string>
 
 using namespace kuva;
@@ -24,13 +25,15 @@ std::string code(Service service, std::uint16_t status) {
 
 TEST_CASE("status classes are those of PS3.7 annex C, and an unknown code is no success") {
   CHECK(status_class(0x0000) == StatusClass::success);
-  for (const std::uint16_t warning : {0x0001, 0x0107, 0x0116, 0xB000, 0xB006, 0xB007, 0xBFFF}) {
+  for (const std::uint16_t warning :
+       std::initializer_list<std::uint16_t>{0x0001, 0x0107, 0x0116, 0xB000, 0xB006, 0xB007, 0xBFFF}) {
     CHECK(status_class(warning) == StatusClass::warning);
   }
   CHECK(status_class(0xFE00) == StatusClass::cancel);
   CHECK(status_class(0xFF00) == StatusClass::pending);
   CHECK(status_class(0xFF01) == StatusClass::pending);
-  for (const std::uint16_t failure : {0x0105, 0x0110, 0x0213, 0xA700, 0xC000, 0x0002, 0x1234, 0xFFFF, 0xFF02}) {
+  for (const std::uint16_t failure :
+       std::initializer_list<std::uint16_t>{0x0105, 0x0110, 0x0213, 0xA700, 0xC000, 0x0002, 0x1234, 0xFFFF, 0xFF02}) {
     CHECK(status_class(failure) == StatusClass::failure);
   }
 }

@@ -3,6 +3,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/dicom/data_set.hpp>
+#include <kuva/dicom/part10.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/dimse/commitment.hpp>
 #include <kuva/dimse/echo.hpp>
