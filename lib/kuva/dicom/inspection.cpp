@@ -52,7 +52,7 @@ bool is_plain_ascii(std::string_view bytes) {
       return false;
     }
   }
-  return std::memchr(bytes.data(), 0x1B, bytes.size()) == nullptr;
+  return bytes.find('\x1B') == std::string_view::npos;
 }
 
 // The character sets in force, made only when a value needs them.
