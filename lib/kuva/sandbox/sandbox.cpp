@@ -67,8 +67,8 @@ class HeldStream : public net::Stream {
   HeldStream& operator=(const HeldStream&) = delete;
   ~HeldStream() override { m_handle.drop(); }
 
-  std::size_t read_some(std::span<std::byte> buffer, Deadline deadline) override {
-    return m_stream->read_some(buffer, deadline);
+  std::optional<std::size_t> try_read(std::span<std::byte> buffer, Deadline deadline) override {
+    return m_stream->try_read(buffer, deadline);
   }
   void write_all(std::span<const std::span<const std::byte>> pieces, milliseconds stall_limit) override {
     m_stream->write_all(pieces, stall_limit);
