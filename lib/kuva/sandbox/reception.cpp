@@ -64,6 +64,10 @@ std::optional<Refusal> find_damage(const std::filesystem::path& path) {
   if (!reader.truncated() && !reader.broken()) {
     return std::nullopt;
   }
+  // The element at which reading stopped, unless it is an item or fragment of the one before.
+  if (const dicom::Tag tag = reader.header().tag; tag != dicom::Tag() && tag.group != dicom::tags::item.group) {
+    last = tag;
+  }
   return Refusal{
       0xC000,
       reader.truncated() ? "The data set ends in the middle of an element." : "The data set cannot be parsed.",

@@ -307,6 +307,10 @@ void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_pt
     if (association) {
       const KnownAe* const known = find_ae(m_settings, association->requested().calling_ae);
       Session(m_repository, number, *known, *association).run(m_stop.get_token());
+    } else if (!is_counted) {
+      // The upper layer does not ask about these.
+      peer_facts["text"] = "protocol version or application context not supported";
+      m_transcript.write("association-rejected", number, peer_facts);
     }
   } catch (const Error& error) {
     peer_facts["error"] = error.to_json();
