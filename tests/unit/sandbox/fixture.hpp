@@ -11,6 +11,7 @@
 #include <kuva/dimse/store.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <condition_variable>
@@ -151,6 +152,24 @@ class Client {
     return ul::Association::request(net::connect(connect), asked, ul::Timeouts());
   }
 };
+
+// Stores the object, and compares what is on disk with what was sent.
+inline void store_and_compare(Client& client, const fs::path& storage, const Object& object,
+                              const std::string& syntax) {
+  const std::string bytes = object.bytes(syntax);
+  const dimse::Command response = client.store(object, bytes);
+  CHECK(response.status == 0x0000);
+  CHECK(response.affected_sop_instance_uid == object.uid);
+  const fs::path path = object.path_in(storage);
+  const std::string file = slurp(path);
+  REQUIRE(file.size() > bytes.size() + 132);
+  CHECK(file.substr(128, 4) == "DICM");
+  CHECK(file.substr(file.size() - bytes.size()) == bytes);
+  const dicom::FileMeta meta = dicom::open_part10(path).meta;
+  CHECK(meta.transfer_syntax_uid == syntax);
+  CHECK(meta.media_storage_sop_instance_uid == object.uid);
+  CHECK(meta.source_application_entity_title == "KUVA");
+}
 
 // Listens for storage commitment reports in a thread of its own.
 class ReportListener {

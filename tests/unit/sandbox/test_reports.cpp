@@ -43,17 +43,12 @@ std::optional<dimse::CommitmentReport> next_report(Client& client) {
 
 TEST_CASE("commitment of everything, of a part and of nothing, on both ways") {
   Bench bench;
-  bool is_tls = false;
   SUBCASE("on a new association") {}
-  SUBCASE("on a new association over TLS") { is_tls = true; }
   SUBCASE("on the same association") { bench.settings.report_on = Settings::ReportOn::same_association; }
   const bool same = bench.settings.report_on == Settings::ReportOn::same_association;
-  bench.with_tls();
-  const net::TlsSettings tls = bench.tls("client");
-  ReportListener listener(is_tls ? &tls : nullptr);
+  ReportListener listener;
   if (!same) {
     bench.settings.known_aes[0].endpoint = net::Endpoint{"127.0.0.1", listener.port()};
-    bench.settings.known_aes[0].tls = is_tls;
   }
   bench.start();
   Client client(bench.port());

@@ -6,31 +6,16 @@ using namespace kuva;
 using namespace kuva::test;
 using sandbox::Settings;
 
-TEST_CASE("what is stored is on disk bit by bit, plain and over TLS") {
+TEST_CASE("what is stored is on disk bit by bit") {
   Bench bench;
-  bench.with_tls();
   bench.settings.durable = true;
   bench.start();
-  const net::TlsSettings tls = bench.tls("client");
-  for (const bool is_tls : {false, true}) {
+  for (const std::string& syntax : {k_implicit, k_explicit}) {
     ul::AssociateRequest request = Client::request();
-    request.contexts[0].transfer_syntaxes = {is_tls ? k_explicit : k_implicit};
-    Client client(is_tls ? *bench.server->tls_port() : bench.port(), request, is_tls ? &tls : nullptr);
+    request.contexts[0].transfer_syntaxes = {syntax};
+    Client client(bench.port(), request);
     dimse::echo(client.messenger, k_patience);
-    const Object object = Object::make(is_tls ? "2" : "1");
-    const std::string bytes = object.bytes(request.contexts[0].transfer_syntaxes[0]);
-    const dimse::Command response = client.store(object, bytes);
-    CHECK(response.status == 0x0000);
-    CHECK(response.affected_sop_instance_uid == object.uid);
-    const fs::path path = object.path_in(bench.settings.storage);
-    const std::string file = slurp(path);
-    REQUIRE(file.size() > bytes.size() + 132);
-    CHECK(file.substr(128, 4) == "DICM");
-    CHECK(file.substr(file.size() - bytes.size()) == bytes);
-    const dicom::FileMeta meta = dicom::open_part10(path).meta;
-    CHECK(meta.transfer_syntax_uid == request.contexts[0].transfer_syntaxes[0]);
-    CHECK(meta.media_storage_sop_instance_uid == object.uid);
-    CHECK(meta.source_application_entity_title == "KUVA");
+    store_and_compare(client, bench.settings.storage, Object::make(syntax == k_implicit ? "1" : "2"), syntax);
     client.association->release();
   }
   CHECK(bench.stored_files() == 2);
@@ -421,18 +406,6 @@ TEST_CASE("stopping ends idle associations and returns") {
   const Json last = bench.transcript().back();
   CHECK(last["event"] == "sandbox-stopped");
   CHECK_THROWS_AS(net::connect(connect), Error);
-}
-
-TEST_CASE("plain bytes on the TLS port, and no client certificate") {
-  Bench bench;
-  bench.with_tls();
-  bench.start();
-  CHECK_THROWS_AS(Client(*bench.server->tls_port()), Error);
-  net::TlsSettings anonymous = bench.tls("client");
-  anonymous.certificate_file.clear();
-  anonymous.key_file.clear();
-  CHECK_THROWS_AS(Client(*bench.server->tls_port(), Client::request(), &anonymous), Error);
-  CHECK(bench.saw("tls-failed"));
 }
 
 TEST_CASE("each event is one line that parses") {
