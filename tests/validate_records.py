@@ -2,6 +2,8 @@
 """Validates records (NDJSON) against the schemas of share/schemas, strictly: a key that no schema names is an error here,
 though readers of records skip what they do not know.
 
+A file whose name ends in .toml is held against the schema that is named (config, sandbox-config).
+
 usage: tests/validate_records.py [--schemas DIR] [--schema NAME] [FILE]...     (standard input without a FILE)
 """
 import argparse
@@ -10,6 +12,7 @@ import functools
 import json
 import pathlib
 import sys
+import tomllib
 import warnings
 
 with warnings.catch_warnings():
@@ -99,6 +102,13 @@ def main():
     validator = Validator(arguments.schemas)
     count = faults = 0
     for name in arguments.files or ["-"]:
+        if name.endswith(".toml"):
+            count += 1
+            for problem in validator.problems(tomllib.loads(pathlib.Path(name).read_text(encoding="utf-8")),
+                                              arguments.schema):
+                faults += 1
+                print(f"{name}: {problem}")
+            continue
         stream = sys.stdin.buffer if name == "-" else open(name, "rb")
         with stream:
             for number, line in enumerate(stream, 1):

@@ -149,7 +149,7 @@ port = {}
 constexpr std::string_view k_study_codes =
     R"(# Codes that Study Description may begin with: five characters, then what they mean.
 # These are the sandbox's own, for its sample study.
-KUVA1 Sample study of the sandbox
+XX0AA Näyteaineisto
 )";
 
 }  // namespace

@@ -1,0 +1,50 @@
+#include <kuva/cli/tool.hpp>
+#include <kuva/workflow/send.hpp>
+
+namespace {
+
+using kuva::workflow::SendSettings;
+
+constexpr kuva::cli::ToolInfo k_info{
+    .name = "kuva-send",
+    .usage = "[OPTION]... -t TARGET [PATH]...",
+    .description =
+        "Sends DICOM objects to an archive (C-STORE, TLS): each object becomes a record that says how it ended.",
+    .examples =
+        "  kuva-validate /archive/2019 | kuva-send -t archive | kuva-commit -t archive > 2019.ndjson\n"
+        "  kuva-send -t archive --associations 4 --bwlimit 20M study/\n"
+        "  kuva-send -t ARCHIVE@pacs.example:104 --security plain image.dcm\n",
+};
+
+void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::TargetOptions& target,
+                 SendSettings& settings) {
+  constexpr const char* k_group = "Sending";
+  kuva::cli::add_input_options(app, input);
+  kuva::cli::add_target_options(app, target);
+  kuva::cli::add_number(app, "--associations", settings.associations, 1, 64,
+                        "At the same time; a study stays on one (what the target says)")
+      ->group(k_group);
+  kuva::cli::add_number(app, "--retries", settings.retries, 0, 1000, "More attempts after a temporary error (3)")
+      ->group(k_group);
+  kuva::cli::add_duration(app, "--retry-delay", settings.retry_delay, "Before the first of them, then doubled (1s)")
+      ->group(k_group);
+  kuva::cli::add_size(app, "--bwlimit", settings.bandwidth, "Bytes a second, all associations together")
+      ->group(k_group);
+  app.add_flag("--fail-fast", settings.fail_fast, "Stop at the first object that fails")->group(k_group);
+  app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, send nothing")->group(k_group);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  kuva::cli::InputOptions input;
+  kuva::cli::TargetOptions target;
+  SendSettings settings;
+  return kuva::cli::run_tool(
+      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, target, settings); },
+      [&](kuva::cli::Session& session) {
+        const auto source = session.open_input(input);
+        kuva::workflow::send(*source, session.sink(), session.observer(), session.accounting(), session.target(target),
+                             settings, session.stop_token());
+      });
+}
