@@ -423,8 +423,8 @@ bool can_encode(const TransferSyntax& from, const TransferSyntax& to) {
   const auto is_target = [](const TransferSyntax& syntax) {
     return syntax.uid == k_implicit_vr_little_endian || syntax.uid == k_explicit_vr_little_endian;
   };
-  return is_target(to) && (is_target(from) || from.uid == k_explicit_vr_big_endian ||
-                           from.uid == k_deflated_explicit_vr_little_endian);
+  return is_target(to) &&
+         (is_target(from) || from.uid == k_explicit_vr_big_endian || from.uid == k_deflated_explicit_vr_little_endian);
 }
 
 std::unique_ptr<DataSetStream> open_data_set(Part10File file, const TransferSyntax& to) {
