@@ -59,6 +59,7 @@ struct TlsSettings {
   std::string server_name;       // client: instead of the host, for SNI and the check
   bool require_client_certificate = true;  // server
   std::string minimum_version = "1.2";     // "1.2" or "1.3"
+  std::string maximum_version;             // the same; empty: what OpenSSL has
   std::string cipher_suites;     // TLS 1.2 list in OpenSSL's form; empty: BCP 195 (PS3.15 B.12)
 };
 

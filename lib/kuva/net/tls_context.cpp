@@ -74,6 +74,19 @@ std::string passphrase_remark(const Passphrase& passphrase) {
   return passphrase.is_given() ? " (is the passphrase right?)" : " (it is encrypted, and passphrase_file is not set)";
 }
 
+int version_number(const std::string& text, int when_empty) {
+  if (text.empty()) {
+    return when_empty;
+  }
+  if (text == "1.2") {
+    return TLS1_2_VERSION;
+  }
+  if (text == "1.3") {
+    return TLS1_3_VERSION;
+  }
+  throw Error(kind("tls.config"), fmt::format("TLS version \"{}\" is neither 1.2 nor 1.3", text));
+}
+
 }  // namespace
 
 std::string openssl_reasons() {
@@ -143,16 +156,8 @@ OpensslContext::OpensslContext(const TlsSettings& settings, Side side)
 
 void OpensslContext::set_protocol(Side side) {
   SSL_CTX* context = m_context.get();
-  int minimum = 0;
-  if (m_settings.minimum_version == "1.2" || m_settings.minimum_version.empty()) {
-    minimum = TLS1_2_VERSION;
-  } else if (m_settings.minimum_version == "1.3") {
-    minimum = TLS1_3_VERSION;
-  } else {
-    throw Error(kind("tls.config"),
-                fmt::format("minimum TLS version \"{}\" is neither 1.2 nor 1.3", m_settings.minimum_version));
-  }
-  SSL_CTX_set_min_proto_version(context, minimum);
+  SSL_CTX_set_min_proto_version(context, version_number(m_settings.minimum_version, TLS1_2_VERSION));
+  SSL_CTX_set_max_proto_version(context, version_number(m_settings.maximum_version, 0));
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
   if (side == Side::server) {
     SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -178,16 +183,18 @@ void OpensslContext::load_pem() {
     throw config_error("certificate file", m_settings.certificate_file);
   }
   if (SSL_CTX_use_PrivateKey_file(context, m_settings.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+    const bool is_mismatch = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
+                             ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
     const std::string reasons = openssl_reasons();
+    if (is_mismatch) {
+      throw Error(kind("tls.config"), fmt::format("key file {} does not belong to certificate file {}: {}",
+                                                  m_settings.key_file, m_settings.certificate_file, reasons));
+    }
     throw Error(kind("tls.config"), fmt::format("key file {}: {}{}", m_settings.key_file, reasons,
                                                 passphrase.was_asked() ? passphrase_remark(passphrase) : ""));
   }
   SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
   SSL_CTX_set_default_passwd_cb(context, nullptr);
-  if (SSL_CTX_check_private_key(context) != 1) {
-    throw Error(kind("tls.config"), fmt::format("key file {} does not belong to certificate file {}: {}",
-                                                m_settings.key_file, m_settings.certificate_file, openssl_reasons()));
-  }
 }
 
 void OpensslContext::load_pkcs12() {

@@ -118,14 +118,18 @@ const ErrorKind& alert_kind(int alert, const TlsFacts& facts) {
   }
 }
 
+std::string alert_name(int alert) {
+  // OpenSSL 3.0 has no name for this one.
+  return alert == TLS13_AD_CERTIFICATE_REQUIRED ? "certificate required" : SSL_alert_desc_string_long(alert);
+}
+
 Error alert_error(int alert, const TlsFacts& facts) {
-  const std::string name = SSL_alert_desc_string_long(alert);
-  const std::string remark = facts.is_server && alert_kind(alert, facts).code == kind("tls.handshake").code
-                                 ? " (it refuses our certificate?)"
-                                 : "";
-  return Error(alert_kind(alert, facts),
-               fmt::format("{} ended TLS with the alert \"{}\" ({}){}", name_of(facts.peer), name, alert,
-                           alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_BAD_CERTIFICATE ? remark : ""))
+  const std::string name = alert_name(alert);
+  const bool is_about_ours =
+      facts.is_server && (alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_BAD_CERTIFICATE ||
+                          alert == SSL_AD_CERTIFICATE_EXPIRED || alert == SSL_AD_CERTIFICATE_UNKNOWN);
+  return Error(alert_kind(alert, facts), fmt::format("{} ended TLS with the alert \"{}\" ({}){}", name_of(facts.peer),
+                                                     name, alert, is_about_ours ? ": it refuses our certificate" : ""))
       .with("tlsAlert", name);
 }
 

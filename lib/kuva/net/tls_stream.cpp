@@ -7,7 +7,7 @@
 
 #include <poll.h>
 
-#include <algorithm>
+#include <array>
 #include <new>
 
 namespace kuva::net {
@@ -106,6 +106,9 @@ void TlsStream::handshake(Deadline deadline) {
     if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
       m_broken = true;
       Error error = tls_failure(facts());
+      if (m_is_server && plain_peer(facts())) {
+        refuse_plain();
+      }
       hang_up(earlier(deadline, Deadline::after(std::chrono::seconds(1))));
       throw error;
     }
@@ -121,6 +124,13 @@ void TlsStream::handshake(Deadline deadline) {
   }
   m_handshake_done = true;
   m_socket->peer().tls = fmt::format("{} {}", SSL_get_version(m_ssl.get()), SSL_get_cipher_name(m_ssl.get()));
+}
+
+// OpenSSL says nothing to a peer without TLS; this tells such a peer what kind of port it has met.
+void TlsStream::refuse_plain() noexcept {
+  std::array<unsigned char, 7> alert{0x15, 0x03, 0x01, 0x00, 0x02, SSL3_AL_FATAL, SSL_AD_PROTOCOL_VERSION};
+  const iovec piece{.iov_base = alert.data(), .iov_len = alert.size()};
+  static_cast<void>(m_socket->send({&piece, 1}));
 }
 
 // After a handshake that failed: our alert reaches the peer only when the socket is not reset for bytes unread.

@@ -51,6 +51,7 @@ class TlsStream final : public Stream {
   void wait_for_input(Deadline deadline, bool& timed_out);
   TlsFacts facts() const;
   [[noreturn]] void fail();
+  void refuse_plain() noexcept;
   void hang_up(Deadline deadline) noexcept;
 
   std::shared_ptr<Socket> m_socket;

@@ -289,8 +289,8 @@ Association::Sent StreamAssociation::send(std::uint8_t context_id, std::span<con
     require_context(context_id);
     m_output->put_command(context_id, command);
     return m_output->put_data(context_id, data, [this, stop_when_answered] {
-      return stop_when_answered &&
-             (!m_input.available().empty() || m_stream->wait_readable(Deadline::after(std::chrono::milliseconds(0))));
+      return stop_when_answered && (m_ahead || !m_input.available().empty() ||
+                                    m_stream->wait_readable(Deadline::after(std::chrono::milliseconds(0))));
     });
   });
 }
@@ -360,7 +360,16 @@ void StreamAssociation::establish_as_requestor(const AssociateRequest& request) 
     write(encode(m_request));
     PduHeader header;
     std::string body;
-    read_associate_pdu(header, body, "answer to A-ASSOCIATE-RQ");
+    try {
+      read_associate_pdu(header, body, "answer to A-ASSOCIATE-RQ");
+    } catch (const Error& error) {
+      if (error.kind().code != "connection.lost") {
+        throw;
+      }
+      // Common to wrong ports: TLS ports that get plain bytes, hosts that the peer does not know.
+      throw Error(error.kind(), fmt::format("{}, without an answer to A-ASSOCIATE-RQ{}", error.message(),
+                                            m_peer.tls.empty() ? " (does the port expect TLS?)" : ""));
+    }
     switch (static_cast<PduType>(header.type)) {
       case PduType::associate_ac:
         m_answer = k_invalid_parameter;  // should it not decode

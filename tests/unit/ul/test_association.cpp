@@ -258,3 +258,357 @@ TEST_CASE("a PDU beyond what was announced is taken in pieces") {
   CHECK(read_message(*association, true).data == data);
   association->release();
 }
+
+TEST_CASE("a rejection says who, why and for how long") {
+  struct Row {
+    ul::AssociateReject reject;
+    std::string_view code;
+    std::string_view words;
+  };
+  for (const Row& row : {Row{{1, 1, 7}, "associate.rejected.called-ae", "called AE title not recognised"},
+                         Row{{1, 1, 3}, "associate.rejected.calling-ae", "calling AE title not recognised"},
+                         Row{{1, 2, 1}, "associate.rejected.identity", "no user identity was sent"},
+                         Row{{2, 3, 2}, "associate.rejected.transient", "local limit exceeded"},
+                         Row{{1, 1, 2}, "associate.rejected.permanent", "application context"},
+                         Row{{1, 9, 99}, "associate.rejected.permanent", "1/9/99"}}) {
+    CAPTURE(row.code);
+    OneShotServer server([&](net::Incoming& incoming) {
+      const auto association =
+          ul::Association::accept(incoming.open(nullptr, Deadline::after(5s)),
+                                  [&](const ul::AssociateRequest&, const net::Stream&) { return row.reject; }, {});
+      CHECK(association == nullptr);
+    });
+    const auto error = error_of([&] { associate(server); });
+    CHECK(code_of(error) == row.code);
+    CHECK(error->message().find(row.words) != std::string::npos);
+    CHECK(error->message().find("\"ARCHIVE\"") != std::string::npos);
+    CHECK(error->details()["rejectReason"] == row.reject.reason);
+    CHECK(error->peer()->called_ae == "ARCHIVE");
+    CHECK(error->peer()->port == server.endpoint().port);
+  }
+}
+
+TEST_CASE("a request in another protocol version or application context is rejected without asking") {
+  for (const bool wrong_version : {true, false}) {
+    OneShotServer server([&](net::Incoming& incoming) { CHECK(accept_association(incoming) == nullptr); });
+    auto request = sample_request();
+    (wrong_version ? request.protocol_version = 2 : request.protocol_version = 1);
+    request.application_context = wrong_version ? "" : "1.2.3";
+    const auto error =
+        error_of([&] { ul::Association::request(connect_plain(server.endpoint()), request, short_timeouts()); });
+    CHECK(code_of(error) == "associate.rejected.permanent");
+    CHECK(error->details()["rejectSource"] == (wrong_version ? 2 : 1));
+  }
+}
+
+TEST_CASE("what the peer says instead of an answer") {
+  struct Row {
+    std::string answer;
+    std::string_view code;
+    std::string_view words;
+  };
+  using namespace std::string_literals;
+  for (const Row& row :
+       {Row{ul::encode(ul::Abort{2, 1}), "associate.aborted", "unrecognised PDU"},
+        Row{"HTTP/1.1 400 Bad Request\r\n\r\n", "associate.protocol", "HTTP"},
+        Row{"SSH-2.0-OpenSSH_9.2\r\n", "associate.protocol", "SSH"}, Row{"220 ready\r\n", "associate.protocol", "text"},
+        Row{"\x15\x03\x01\x00\x02\x02\x46"s, "tls.peer-wants-tls", "TLS"},
+        Row{"\x42\x00\x00\x00\x00\x00"s, "associate.protocol", "42H"},
+        Row{"\x04\x00\x00\x00\x00\x00"s, "associate.protocol", "P-DATA-TF"},
+        Row{"\x02\x00\x7f\xff\xff\xff"s, "associate.protocol", "2147483647"},
+        Row{"\x02\x00\x00\x00\x00\x02zz"s, "associate.protocol", "A-ASSOCIATE-AC broken"},
+        Row{"", "connection.lost", "without an answer"}, Row{"\x02\x00"s, "connection.lost", "middle of a PDU"}}) {
+    CAPTURE(row.words);
+    OneShotServer server([&](net::Incoming& incoming) {
+      const auto stream = incoming.open(nullptr, Deadline::after(5s));
+      read_bytes(*stream, 6);
+      write_bytes(*stream, row.answer);
+      stream->close(Deadline::after(1s));
+    });
+    const auto error = error_of([&] { associate(server, short_timeouts()); });
+    CHECK(code_of(error) == row.code);
+    if (error) {
+      CAPTURE(error->message());
+      CHECK(error->message().find(row.words) != std::string::npos);
+      CHECK(error->phase() == Phase::associate);
+    }
+  }
+}
+
+TEST_CASE("silence ends at a deadline, at every stage") {
+  const auto quiet = [](net::Stream& stream) { read_bytes(stream, 100000); };
+  SUBCASE("before the answer") {
+    OneShotServer server([&](net::Incoming& incoming) { quiet(*incoming.open(nullptr, Deadline::after(5s))); });
+    CHECK(code_of(error_of([&] { associate(server, short_timeouts()); })) == "associate.timeout");
+  }
+  SUBCASE("in the middle of the answer") {
+    OneShotServer server([&](net::Incoming& incoming) {
+      const auto stream = incoming.open(nullptr, Deadline::after(5s));
+      write_bytes(*stream, std::string_view("\x02\x00\x00\x00\x01\x00oops", 10));
+      quiet(*stream);
+    });
+    CHECK(code_of(error_of([&] { associate(server, short_timeouts()); })) == "associate.timeout");
+  }
+  SUBCASE("after A-RELEASE-RQ") {
+    OneShotServer server(raw_peer(quiet));
+    const auto association = associate(server, short_timeouts());
+    const auto error = error_of([&] { association->release(); });
+    CHECK(code_of(error) == "connection.timeout");
+    CHECK(error->phase() == Phase::release);
+    CHECK_FALSE(association->is_open());
+    CHECK(code_of(error_of([&] { association->release(); })) == "connection.timeout");
+  }
+  SUBCASE("of a requestor") {
+    OneShotServer server([](net::Incoming& incoming) { accept_association(incoming, 0, short_timeouts()); });
+    const auto stream = connect_plain(server.endpoint());
+    write_bytes(*stream, std::string_view("\x01\x00", 2));
+    server.join();
+    CHECK(code_of(server.error()) == "associate.timeout");
+  }
+  SUBCASE("of a requestor that does not close") {
+    OneShotServer server([](net::Incoming& incoming) {
+      const auto association = accept_association(incoming, 0, short_timeouts());
+      ul::Pdv pdv;
+      CHECK(association->read(Deadline::after(5s), pdv) == ul::Association::Event::release_requested);
+      CHECK(association->read(Deadline::after(0ms), pdv) == ul::Association::Event::release_requested);
+      association->accept_release();
+    });
+    const auto stream = connect_plain(server.endpoint());
+    write_bytes(*stream, ul::encode(sample_request()));
+    write_bytes(*stream, k_release_rq);
+    server.join();
+    CHECK(code_of(server.error()) == "none");
+  }
+}
+
+TEST_CASE("a peer that stops reading is a time-out of sending") {
+  std::atomic<bool> done{false};
+  OneShotServer server(raw_peer([&](net::Stream&) {
+    while (!done) {
+      std::this_thread::sleep_for(5ms);
+    }
+  }));
+  const auto association = associate(server, short_timeouts());
+  const auto start = std::chrono::steady_clock::now();
+  const auto error = error_of(
+      [&] { association->send(3, bytes_of("command."), [](std::span<std::byte> buffer) { return buffer.size(); }); });
+  done = true;
+  CHECK(code_of(error) == "connection.timeout");
+  CHECK(error->phase() == Phase::send);
+  CHECK(std::chrono::steady_clock::now() - start < 5s);
+}
+
+TEST_CASE("shutdown from another thread ends a wait") {
+  OneShotServer server(raw_peer([](net::Stream& stream) { read_bytes(stream, 100000); }));
+  const auto association = associate(server);
+  std::thread stopper([&] {
+    std::this_thread::sleep_for(30ms);
+    association->shutdown();
+  });
+  ul::Pdv pdv;
+  CHECK(code_of(error_of([&] { association->read(Deadline::after(10s), pdv); })) == "connection.lost");
+  stopper.join();
+}
+
+TEST_CASE("an abort of the peer is told with its source and reason") {
+  SUBCASE("while waiting") {
+    OneShotServer server(raw_peer([](net::Stream& stream) { write_bytes(stream, ul::encode(ul::Abort{2, 6})); }));
+    const auto association = associate(server);
+    ul::Pdv pdv;
+    CHECK(association->wait_readable(Deadline::after(5s)));
+    const auto error = error_of([&] { association->read(Deadline::after(5s), pdv); });
+    CHECK(code_of(error) == "association.aborted");
+    CHECK(error->phase() == Phase::wait);
+    CHECK(error->details()["abortSource"] == 2);
+    CHECK(error->details()["abortReason"] == 6);
+    CHECK(error->message().find("invalid PDU parameter value") != std::string::npos);
+    CHECK(code_of(error_of([&] { association->send(3, bytes_of("c")); })) == "association.aborted");
+  }
+  SUBCASE("while sending: it is the cause, not the reset connection") {
+    OneShotServer server(raw_peer([](net::Stream& stream) {
+      read_bytes(stream, 1000);
+      write_bytes(stream, ul::encode(ul::Abort{0, 0}));
+    }));
+    const auto association = associate(server);
+    const auto error = error_of([&] {
+      for (int i = 0; i < 1000; ++i) {
+        association->send(3, bytes_of("command."), producer_of(std::string(100000, 'x')));
+      }
+    });
+    CHECK(code_of(error) == "association.aborted");
+    CHECK(error->phase() == Phase::send);
+  }
+}
+
+TEST_CASE("our aborts reach the peer") {
+  const auto received_after_accept = [](std::function<void(ul::Association&)> act, std::string_view from_peer) {
+    std::string received;
+    OneShotServer server(raw_peer([&](net::Stream& stream) {
+      write_bytes(stream, from_peer);
+      received = read_bytes(stream, 10);
+    }));
+    {
+      const auto association = associate(server);
+      act(*association);
+    }
+    server.join();
+    return received;
+  };
+  const auto read_once = [](std::string_view code) {
+    return [code](ul::Association& association) {
+      ul::Pdv pdv;
+      CHECK(code_of(error_of([&] {
+              while (association.read(Deadline::after(5s), pdv) == ul::Association::Event::pdv) {
+              }
+            })) == code);
+    };
+  };
+  using namespace std::string_literals;
+  CHECK(received_after_accept([](ul::Association&) {}, "") == ul::encode(ul::Abort{0, 0}));
+  CHECK(received_after_accept(
+            [](ul::Association& association) {
+              association.abort({2, 0});
+            },
+            "") == ul::encode(ul::Abort{2, 0}));
+  CHECK(received_after_accept(read_once("association.protocol"), "\x2a\0\0\0\0\0"s) == ul::encode(ul::Abort{2, 1}));
+  CHECK(received_after_accept(read_once("association.protocol"), ul::encode(sample_request())) ==
+        ul::encode(ul::Abort{2, 2}));
+  CHECK(received_after_accept(read_once("association.protocol"), k_release_rp) == ul::encode(ul::Abort{2, 2}));
+  // A context that was not accepted, PDVs longer or shorter than can be, a PDU too long to be one.
+  CHECK(received_after_accept(read_once("association.protocol"), data_pdu(pdv(9, 2, "x"))) ==
+        ul::encode(ul::Abort{2, 6}));
+  CHECK(received_after_accept(read_once("association.protocol"), data_pdu("\0\0\0\x09\x03\x02x"s)) ==
+        ul::encode(ul::Abort{2, 6}));
+  CHECK(received_after_accept(read_once("association.protocol"), data_pdu("\0\0\0\x01\x03\x02"s)) ==
+        ul::encode(ul::Abort{2, 6}));
+  CHECK(received_after_accept(read_once("association.protocol"), data_pdu(pdv(3, 0, "xy") + "abc")) ==
+        ul::encode(ul::Abort{2, 6}));
+  CHECK(received_after_accept(read_once("association.protocol"), "\x04\0\x7f\0\0\0"s) == ul::encode(ul::Abort{2, 6}));
+}
+
+TEST_CASE("a producer that fails aborts the association, and its Error is passed on") {
+  std::string received;
+  OneShotServer server(raw_peer([&](net::Stream& stream) { received = read_bytes(stream, 100000); }));
+  const auto association = associate(server, short_timeouts());
+  const auto error = error_of([&] {
+    association->send(3, bytes_of("command."),
+                      [](std::span<std::byte>) -> std::size_t { throw Error(kind("local.read"), "gone"); });
+  });
+  CHECK(code_of(error) == "local.read");
+  server.join();
+  CHECK(received == ul::encode(ul::Abort{0, 0}));
+}
+
+TEST_CASE("an answer before all was sent ends the message early, when that is asked for") {
+  for (const bool stop : {true, false}) {
+    Captured captured;
+    OneShotServer server(raw_peer([&](net::Stream& stream) {
+      write_bytes(stream, data_pdu(pdv(3, 3, "refused.")));
+      read_until_last(stream, captured);
+      read_bytes(stream, 10);
+      write_bytes(stream, k_release_rp);
+    }));
+    const auto association = associate(server);
+    CHECK(association->wait_readable(Deadline::after(5s)));
+    const std::string data = pattern(2000000);
+    const auto sent = association->send(3, bytes_of("command."), producer_of(data), stop);
+    CHECK(sent.complete == !stop);
+    CHECK(read_message(*association, false).command == "refused.");
+    association->release();
+    server.join();
+    CHECK(captured.data == data.substr(0, sent.data_bytes));
+    CHECK((sent.data_bytes < data.size()) == stop);
+    CHECK(captured.data.size() % 2 == 0);
+  }
+}
+
+TEST_CASE("both sides release at once") {
+  SUBCASE("the requestor answers first, then waits") {
+    OneShotServer server(raw_peer([](net::Stream& stream) {
+      write_bytes(stream, k_release_rq);
+      const std::string both = read_bytes(stream, 20);
+      CHECK(both == std::string(k_release_rq) + std::string(k_release_rp));
+      write_bytes(stream, k_release_rp);
+      CHECK(read_bytes(stream, 1).empty());
+    }));
+    const auto association = associate(server);
+    association->release();
+    CHECK_FALSE(association->is_open());
+  }
+  SUBCASE("the acceptor waits for the answer, then answers") {
+    OneShotServer server([](net::Incoming& incoming) {
+      const auto association = accept_association(incoming);
+      association->release();
+      CHECK_FALSE(association->is_open());
+    });
+    const auto stream = connect_plain(server.endpoint());
+    write_bytes(*stream, ul::encode(sample_request()));
+    const std::string header = read_bytes(*stream, 6);
+    read_bytes(*stream, static_cast<std::uint8_t>(header[4]) * 256U + static_cast<std::uint8_t>(header[5]));
+    CHECK(read_bytes(*stream, 10) == k_release_rq);
+    write_bytes(*stream, k_release_rq);
+    write_bytes(*stream, k_release_rp);
+    CHECK(read_bytes(*stream, 10) == k_release_rp);
+    stream->close(Deadline::after(1s));
+    server.join();
+    CHECK(code_of(server.error()) == "none");
+  }
+  SUBCASE("release after the peer's request was seen") {
+    OneShotServer server(raw_peer([](net::Stream& stream) {
+      write_bytes(stream, k_release_rq);
+      CHECK(read_bytes(stream, 10) == k_release_rp);
+    }));
+    const auto association = associate(server);
+    CHECK(association->wait_readable(Deadline::after(5s)));
+    association->release();
+  }
+}
+
+TEST_CASE("roles, window and contexts are what both sides agree on") {
+  constexpr std::string_view k_commitment = "1.2.840.10008.1.20.1";
+  auto request = sample_request();
+  request.contexts.push_back({5, std::string(k_commitment), {"1.2.840.10008.1.2"}});
+  request.contexts.push_back({7, "1.2.3.4", {"1.2.840.10008.1.2"}});
+  request.contexts.push_back({9, "1.2.3.5", {"1.2.840.10008.1.2"}});
+  request.roles = {{std::string(k_commitment), false, true}, {"1.2.840.10008.1.1", true, true}};
+  request.asynchronous_operations = ul::AsynchronousOperations{.invoked = 8, .performed = 0};
+  request.user_identity = ul::UserIdentity{
+      .type = ul::UserIdentity::Type::username, .response_requested = false, .primary = "user", .secondary = {}};
+  OneShotServer server([&](net::Incoming& incoming) {
+    const auto association = ul::Association::accept(
+        incoming.open(nullptr, Deadline::after(5s)),
+        [&](const ul::AssociateRequest& asked, const net::Stream&) {
+          auto accept = std::get<ul::AssociateAccept>(accept_all(asked));
+          std::swap(accept.contexts[0], accept.contexts[1]);
+          accept.contexts[3] = {7, ul::ContextResult::abstract_syntax_not_supported, {}};
+          accept.contexts.pop_back();
+          accept.roles = {{std::string(k_commitment), true, true}, {"1.2.9", true, true}};
+          accept.asynchronous_operations = ul::AsynchronousOperations{.invoked = 0, .performed = 3};
+          accept.user_identity_response = "nobody asked";
+          return accept;
+        },
+        {});
+    CHECK(association->requested().user_identity->primary == "user");
+    CHECK(association->find_context(5)->scu);
+    CHECK_FALSE(association->find_context(5)->scp);
+    CHECK_FALSE(association->find_context(3)->scu);
+    CHECK(association->find_context(3)->scp);
+    CHECK(association->operations_window() == 3);
+    ul::Pdv pdv;
+    association->read(Deadline::after(5s), pdv);
+    association->accept_release();
+  });
+  const auto association = ul::Association::request(connect_plain(server.endpoint()), request, {});
+  CHECK(association->contexts().size() == 3);
+  CHECK_FALSE(association->find_context(5)->scu);
+  CHECK(association->find_context(5)->scp);
+  CHECK(association->find_context(1)->scu);
+  CHECK_FALSE(association->find_context(1)->scp);  // proposed, not answered
+  CHECK(association->context_result(7) == ul::ContextResult::abstract_syntax_not_supported);
+  CHECK(association->context_result(9) == ul::ContextResult::no_reason);
+  CHECK(association->context_result(1) == ul::ContextResult::accepted);
+  CHECK(association->operations_window() == 8);
+  CHECK(association->accepted().roles.size() == 1);
+  CHECK_FALSE(association->accepted().user_identity_response.has_value());
+  association->release();
+}
