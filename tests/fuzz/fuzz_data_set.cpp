@@ -57,7 +57,7 @@ void read_all(ByteSource& source, const TransferSyntax& syntax, unsigned way, st
     require(reader.tag_path().size() < 3000);
   }
   require(reader.next() == DataSetReader::Event::end);
-  require(reader.defects().size() <= DataSetReader::k_most_defects + 1);
+  require(reader.defects().size() <= DataSetReader::k_most_defects + 2);
   require((reader.truncated() || reader.broken()) || open == 0);
 }
 

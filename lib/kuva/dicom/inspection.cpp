@@ -1,6 +1,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/dicom/charset.hpp>
 #include <kuva/dicom/inspection.hpp>
+#include <kuva/dicom/reading_error.hpp>
 #include <kuva/dicom/uid.hpp>
 
 #include <fmt/format.h>
@@ -84,6 +85,9 @@ class Decoder {
   std::optional<CharacterSets> m_sets;
   bool m_is_japanese = false;
 };
+
+// A UID may be shown; what stands in its place in a damaged file may be anything.
+std::string_view shown(std::string_view uid) { return uid_defect(uid) ? std::string_view("no UID") : uid; }
 
 // Picks the attributes out of the events of a reader.
 class AttributeCollector {
@@ -454,15 +458,15 @@ class Inspector {
     if (!meta.media_storage_sop_class_uid.empty() && !attributes.sop_class_uid.empty() &&
         meta.media_storage_sop_class_uid != attributes.sop_class_uid) {
       add(Defect::Severity::error, "meta.sop-class-mismatch",
-          fmt::format("the file meta information says {}, the data set {}", meta.media_storage_sop_class_uid,
-                      attributes.sop_class_uid),
+          fmt::format("the file meta information says {}, the data set {}", shown(meta.media_storage_sop_class_uid),
+                      shown(attributes.sop_class_uid)),
           to_string(tags::media_storage_sop_class_uid), 0);
     }
     if (!meta.media_storage_sop_instance_uid.empty() && !attributes.sop_instance_uid.empty() &&
         meta.media_storage_sop_instance_uid != attributes.sop_instance_uid) {
       add(Defect::Severity::error, "meta.sop-instance-mismatch",
-          fmt::format("the file meta information says {}, the data set {}", meta.media_storage_sop_instance_uid,
-                      attributes.sop_instance_uid),
+          fmt::format("the file meta information says {}, the data set {}", shown(meta.media_storage_sop_instance_uid),
+                      shown(attributes.sop_instance_uid)),
           to_string(tags::media_storage_sop_instance_uid), 0);
     }
   }
@@ -634,11 +638,8 @@ Header read_header(Part10File file) {
     event = reader.next();
   }
   collector.finish();
-  if (reader.truncated() || reader.broken()) {
-    const Defect& defect = reader.defects().back();
-    throw Error(reader.truncated() ? kind("file.truncated") : kind("file.malformed"),
-                fmt::format("{}{}{} at byte {}", defect.tag_path, defect.tag_path.empty() ? "" : ": ", defect.message,
-                            defect.offset));
+  if (const auto error = reading_error(reader)) {
+    throw *error;
   }
   std::string missing;
   for (const Identifier& identifier : identifiers(header.attributes)) {

@@ -124,13 +124,14 @@ DataSetReader::Event DataSetReader::finish() {
 
 DataSetReader::Event DataSetReader::stop_truncated(std::string message) {
   m_truncated = true;
-  add_defect(Defect::Severity::error, "structure.truncated", std::move(message), m_header.offset);
+  m_defects.push_back(
+      {Defect::Severity::error, "structure.truncated", std::move(message), tag_path(), m_header.offset});
   return finish();
 }
 
 DataSetReader::Event DataSetReader::stop_broken(std::string_view rule, std::string message, std::uint64_t offset) {
   m_broken = true;
-  add_defect(Defect::Severity::error, rule, std::move(message), offset);
+  m_defects.push_back({Defect::Severity::error, std::string(rule), std::move(message), tag_path(), offset});
   return finish();
 }
 

@@ -110,7 +110,8 @@ TEST_CASE("the quick scan says what it lacks") {
   std::string cut = test::small_ct_file();
   cut.resize(cut.find("010181") + 3);
   const std::string truncated = error_of(cut);
-  CHECK(truncated.starts_with("file.truncated: 0010,0020: "));
+  CHECK(truncated.starts_with("file.truncated: "));
+  CHECK(truncated.find("0010,0020") != std::string::npos);
   // Never the patient's identifier.
   CHECK(truncated.find("0101") == std::string::npos);
 }

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <random>
 
 using namespace kuva;
@@ -270,6 +271,9 @@ TEST_CASE("the number of defects is capped, and the last one says so") {
   const auto names = test::rules(bytes.bytes(), k_explicit_vr_little_endian);
   REQUIRE(names.size() == DataSetReader::k_most_defects + 1);
   CHECK(names.back() == "structure.more");
+  // What ended the reading is always among them.
+  const auto cut = test::rules(bytes.bytes() + "\x10", k_explicit_vr_little_endian);
+  CHECK(std::ranges::find(cut, "structure.truncated") != cut.end());
 }
 
 TEST_CASE("paths count items from one") {
