@@ -83,11 +83,12 @@ class DataSetReader {
   // "0040,A730[2]/0008,0100" of the current element or item.
   std::string tag_path() const;
 
-  const std::vector<Defect>& defects() const {
-    return m_defects;
-  }                                               // at most k_most_defects and one that says how many more
-  bool truncated() const { return m_truncated; }  // the bytes ended inside an element, item or sequence
-  bool broken() const { return m_broken; }        // reading stopped before the end for a defect that is not truncation
+  // At most k_most_defects, then the one that ended the reading and one that says how many more there were.
+  const std::vector<Defect>& defects() const { return m_defects; }
+  // The bytes ended inside an element, item or sequence.
+  bool truncated() const { return m_truncated; }
+  // Reading stopped before the end for a defect that is not truncation.
+  bool broken() const { return m_broken; }
 
   static constexpr std::size_t k_deepest_nesting = 64;
   static constexpr std::size_t k_most_defects = 100;
