@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Adds up the results that scripts/test left in a directory and prints `N passed, N failed, N skipped` as its last line.
+"""Adds up the results that scripts/test left in a directory; the last line is `N passed, N failed, N skipped`.
 
 A ctest test is a program of many cases. Its cases count one by one where the program says how many it had: doctest's
-summary, or a last line that begins with `N passed, N failed, N skipped`. A doctest case that lacked something says `skipped: WHY`.
+summary, or a last line that begins with `N passed, N failed, N skipped`. A doctest case that
+lacked something says `skipped: WHY`.
 """
 
 import pathlib
