@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
       [&](kuva::cli::Session& session) {
         const auto target = session.target(target_options);
         settings.state = state.empty() ? default_state(target.name) : std::filesystem::path(state);
+        input.optional = settings.resume;
         const auto source = session.open_input(input);
         kuva::workflow::commit(*source, session.sink(), session.observer(), session.accounting(), target, settings,
                                session.stop_token());

@@ -13,8 +13,9 @@ import harness
 # Orthanc installs into sbin, which is not on everybody's PATH.
 ORTHANC_PROGRAM = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
 
-# HTJ2K and deflated image frames came after DCMTK 3.6.7: told to accept them, it aborts when it has received one.
-UNKNOWN_TO_DCMTK = {"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203",
+# JPEG XL, HTJ2K and deflated image frames came after DCMTK 3.6.7: told to accept them, it aborts when one comes.
+UNKNOWN_TO_DCMTK = {"1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112",
+                    "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203",
                     "1.2.840.10008.1.2.8.1"}
 
 EXTENSIONS = textwrap.dedent("""\

@@ -34,6 +34,8 @@ struct InputOptions {
   std::vector<std::string> paths;  // "-" is standard input
   std::string files_from;          // a list of paths, "-" for standard input
   bool null = false;               // the list is separated by NUL
+  // The tool has work without input too: a standard input that is a terminal or /dev/null is none, and no cut stream.
+  bool optional = false;
 };
 
 void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool);

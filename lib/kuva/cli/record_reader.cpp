@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +16,12 @@ namespace kuva::cli {
 namespace {
 
 constexpr std::size_t k_chunk = 65536;
+
+// A terminal or /dev/null.
+bool is_character_device(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+}
 
 // A stage that was stopped has work left; this stage's own signal is another matter.
 ExitCode exit_code_of_stage(const Json& summary) {
@@ -162,7 +169,7 @@ RecordReader::RecordReader(Settings settings) : m_settings(std::move(settings)) 
   m_paths.assign(input.paths.begin(), input.paths.end());
   if (!input.files_from.empty()) {
     m_list.emplace(open_list());
-  } else if (m_paths.empty()) {
+  } else if (m_paths.empty() && !(input.optional && is_character_device(m_settings.standard_input))) {
     if (::isatty(m_settings.standard_input) != 0) {
       throw Error(kind("usage.argument"), "no input: name files or directories, or pipe records in");
     }

@@ -22,6 +22,10 @@ std::vector<std::string> native_pair(std::string_view first) {
   return {std::string(implicit_first ? first : dicom::k_explicit_vr_little_endian), std::string(second)};
 }
 
+bool has_list_of(const std::vector<std::vector<std::string>>& lists, std::string_view first) {
+  return std::any_of(lists.begin(), lists.end(), [first](const auto& list) { return list.front() == first; });
+}
+
 bool has_native_pair(const std::vector<std::vector<std::string>>& lists) {
   return std::any_of(lists.begin(), lists.end(), [](const auto& list) { return is_native_pair(list.front()); });
 }
@@ -43,11 +47,16 @@ bool PresentationPlan::add(const StorageKind& kind) {
   const auto& present = known == m_lists.end() ? k_none : known->second;
 
   std::vector<std::vector<std::string>> wanted;
-  if (!is_native_pair(kind.transfer_syntax_uid)) {
+  if (is_native_pair(kind.transfer_syntax_uid)) {
+    // The pair that starts with the file's own syntax, so that a peer that takes what comes first changes nothing.
+    if (!has_list_of(present, kind.transfer_syntax_uid)) {
+      wanted.push_back(native_pair(kind.transfer_syntax_uid));
+    }
+  } else {
     wanted.push_back({kind.transfer_syntax_uid});
-  }
-  if (dicom::transfer_syntax(kind.transfer_syntax_uid).is_uncompressed() && !has_native_pair(present)) {
-    wanted.push_back(native_pair(kind.transfer_syntax_uid));
+    if (dicom::transfer_syntax(kind.transfer_syntax_uid).is_uncompressed() && !has_native_pair(present)) {
+      wanted.push_back(native_pair(dicom::k_explicit_vr_little_endian));
+    }
   }
   if (m_count + wanted.size() > k_limit) {
     return false;

@@ -23,9 +23,10 @@ struct StorageKind {
   friend auto operator<=>(const StorageKind&, const StorageKind&) = default;
 };
 
-// The presentation contexts for the objects at hand: one for each SOP class and transfer syntax, the two uncompressed
-// little endian ones together, since each can be re-encoded as the other; Big Endian and Deflated have theirs and that
-// one. A compressed syntax has its own alone, so that the acceptor cannot take another for it (PS3.8 9.3.2.2).
+// The presentation contexts for the objects at hand: one for each SOP class and transfer syntax. An uncompressed little
+// endian one offers the other besides, since each can be re-encoded as the other; Big Endian and Deflated have theirs
+// and one of those. A compressed syntax has its own alone, so that the acceptor cannot take another for it
+// (PS3.8 9.3.2.2).
 class PresentationPlan {
  public:
   static constexpr std::size_t k_limit = 128;  // ids are odd and one byte
@@ -40,8 +41,7 @@ class PresentationPlan {
   std::vector<ul::PresentationContext> contexts() const;
 
  private:
-  // Per SOP class the lists of transfer syntaxes, one for each context; the list of a native pair starts with what was
-  // added first.
+  // Per SOP class the lists of transfer syntaxes, one for each context; a list starts with a file's own syntax.
   std::map<std::string, std::vector<std::vector<std::string>>> m_lists;
   std::set<StorageKind> m_kinds;
   std::size_t m_count = 0;

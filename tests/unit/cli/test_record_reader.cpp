@@ -107,6 +107,28 @@ TEST_CASE("paths, lists of paths and records, in this order") {
   CHECK_THROWS_AS(read_all(input, ""), Error);
 }
 
+TEST_CASE("a tool that has work without input takes /dev/null for none, and an empty pipe for a cut stream") {
+  const FileDescriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  const FileDescriptor pipe(ends[0]);
+  ::close(ends[1]);
+  for (const bool optional : {false, true}) {
+    for (const int fd : {null.get(), pipe.get()}) {
+      CAPTURE(optional);
+      CAPTURE(fd == null.get());
+      int cuts = 0;
+      RecordReader::Settings settings;
+      settings.input.optional = optional;
+      settings.standard_input = fd;
+      settings.on_cut = [&](const Error&) { ++cuts; };
+      RecordReader reader(std::move(settings));
+      CHECK_FALSE(reader.next());
+      CHECK(cuts == (optional && fd == null.get() ? 0 : 1));
+    }
+  }
+}
+
 TEST_CASE("a stop ends a wait for input, and that is no cut") {
   std::array<int, 2> ends{};
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);

@@ -31,7 +31,9 @@ TEST_CASE("the two uncompressed syntaxes are offered together, the file's first"
   CHECK(plan.add({k_ct, k_implicit}));
   CHECK(lists_of(plan) == Lists{{k_implicit, k_explicit}});
   CHECK(plan.add({k_ct, k_explicit}));
-  CHECK(lists_of(plan) == Lists{{k_implicit, k_explicit}});
+  CHECK(lists_of(plan) == Lists{{k_implicit, k_explicit}, {k_explicit, k_implicit}});
+  CHECK(plan.add({k_ct, k_explicit}));
+  CHECK(plan.contexts().size() == 2);
   CHECK(plan.covers({k_ct, k_explicit}));
 }
 
