@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include "sandbox/fixture.hpp"
+
+#include <doctest/doctest.h>
 
 using namespace kuva;
 using namespace kuva::test;
@@ -10,8 +10,7 @@ TEST_CASE("over mutual TLS an object is stored, committed and reported") {
   bench.with_tls();
   const net::TlsSettings tls = bench.tls("client");
   ReportListener listener(&tls);
-  bench.settings.known_aes[0].endpoint =
-      net::Endpoint{"127.0.0.1", listener.port()};
+  bench.settings.known_aes[0].endpoint = net::Endpoint{"127.0.0.1", listener.port()};
   bench.settings.known_aes[0].tls = true;
   bench.start();
   Client client(*bench.server->tls_port(), Client::request(), &tls);
@@ -27,8 +26,9 @@ TEST_CASE("over mutual TLS an object is stored, committed and reported") {
   CHECK(transcript.find("TLSv1.3") != std::string::npos);
 }
 
-TEST_CASE("plain bytes on the TLS port, TLS on the plain one, and no client "
-          "certificate") {
+TEST_CASE(
+    "plain bytes on the TLS port, TLS on the plain one, and no client "
+    "certificate") {
   Bench bench;
   bench.with_tls();
   bench.start();
@@ -38,8 +38,7 @@ TEST_CASE("plain bytes on the TLS port, TLS on the plain one, and no client "
   net::TlsSettings anonymous = tls;
   anonymous.certificate_file.clear();
   anonymous.key_file.clear();
-  CHECK_THROWS_AS(
-      Client(*bench.server->tls_port(), Client::request(), &anonymous), Error);
+  CHECK_THROWS_AS(Client(*bench.server->tls_port(), Client::request(), &anonymous), Error);
   CHECK(bench.saw("tls-failed"));
   CHECK(bench.saw("connection-failed"));
   // It goes on serving.
