@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <limits>
 #include <vector>
 
@@ -174,6 +175,14 @@ sandbox::Settings load_sandbox_config(const fs::path& file) {
   assign(settings.report_retries, reader.integer("report_retries", 0, 1000));
   assign(settings.report_retry_delay, reader.duration("report_retry_delay"));
   assign(settings.study_codes, reader.path("study_codes"));
+  if (const auto status = reader.text("study_code_status")) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(status->data(), status->data() + status->size(), value, 16);
+    if (error != std::errc() || end != status->data() + status->size() || status->size() != 4) {
+      reader.fail("study_code_status", "must be a status in hexadecimal, e.g. \"A900\"");
+    }
+    settings.study_code_status = static_cast<std::uint16_t>(value);
+  }
   if (const auto way = reader.choice("overwrite", {"never", "same-source", "always"})) {
     settings.overwrite = static_cast<Settings::Overwrite>(*way);
   }
@@ -196,7 +205,7 @@ sandbox::Settings load_sandbox_config(const fs::path& file) {
   }
   reader.finish();
   if (!settings.plain_port && !settings.tls_port) {
-    reader.fail("plain_port", "or tls_port must be given");
+    reader.fail("plain_port", "is missing, and so is tls_port");
   }
   return settings;
 }
