@@ -23,14 +23,27 @@ SCHEMAS = pathlib.Path(__file__).resolve().parent.parent / "share" / "schemas"
 SUFFIX = ".schema.json"
 
 
-def closed(schema):
+# Keywords whose schemas speak of the same value, not of a part of it.
+IN_PLACE = {"allOf", "anyOf", "oneOf", "if", "then", "else", "not"}
+
+
+def lists_properties(schema):
+    """True when this schema, or one in place with it, names the keys of an object."""
+    if isinstance(schema, list):
+        return any(map(lists_properties, schema))
+    return isinstance(schema, dict) and ("properties" in schema or
+                                         any(lists_properties(schema[key]) for key in IN_PLACE & set(schema)))
+
+
+def closed(schema, in_place=False):
     """The same schema with every object that lists its properties closed."""
     if isinstance(schema, list):
-        return [closed(part) for part in schema]
+        return [closed(part, in_place) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    result = {key: closed(value) for key, value in schema.items()}
-    if "properties" in schema and isinstance(schema["properties"], dict) and "additionalProperties" not in schema:
+    result = {key: {name: closed(part) for name, part in value.items()} if key in ("properties", "$defs")
+              else closed(value, key in IN_PLACE) for key, value in schema.items()}
+    if not in_place and lists_properties(schema) and "additionalProperties" not in schema:
         result["unevaluatedProperties"] = False
     return result
 
