@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace kuva::net {
@@ -62,12 +63,16 @@ std::vector<Address> resolve(const Endpoint& endpoint, ResolveFor purpose, Deadl
   if (answer->code == EAI_NONAME) {
     // getaddrinfo knows no deadline, so it runs in a thread of its own, which outlives a caller that gave up.
     const auto question = std::make_shared<Question>();
-    std::thread([question, host = endpoint.host, port = endpoint.port, flags] {
-      Answer found = look_up(host, port, flags);
-      const std::lock_guard lock(question->mutex);
-      question->answer = std::move(found);
-      question->answered.notify_all();
-    }).detach();
+    try {
+      std::thread([question, host = endpoint.host, port = endpoint.port, flags] {
+        Answer found = look_up(host, port, flags);
+        const std::lock_guard lock(question->mutex);
+        question->answer = std::move(found);
+        question->answered.notify_all();
+      }).detach();
+    } catch (const std::system_error& error) {
+      throw Error(kind("local.resource"), fmt::format("no thread to look up {}: {}", endpoint.host, error.what()));
+    }
     std::unique_lock lock(question->mutex);
     const auto is_answered = [&question] { return question->answer.has_value(); };
     if (deadline.is_never()) {

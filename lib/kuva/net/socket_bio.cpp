@@ -137,10 +137,6 @@ long SocketBio::bio_control(BIO* bio, int command, long, void*) {
       return static_cast<long>(state.m_in_end - state.m_in_begin);
     case BIO_CTRL_WPENDING:
       return static_cast<long>(state.m_out_end - state.m_out_begin);
-    case BIO_CTRL_DUP:
-    case BIO_CTRL_PUSH:
-    case BIO_CTRL_POP:
-      return 0;
     default:
       return 0;
   }

@@ -183,8 +183,9 @@ void OpensslContext::load_pem() {
     throw config_error("certificate file", m_settings.certificate_file);
   }
   if (SSL_CTX_use_PrivateKey_file(context, m_settings.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    const bool is_mismatch = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
-                             ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
+    const unsigned long code = ERR_peek_error();
+    const bool is_mismatch = ERR_GET_LIB(code) == ERR_LIB_X509 && (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
+                                                                   ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH);
     const std::string reasons = openssl_reasons();
     if (is_mismatch) {
       throw Error(kind("tls.config"), fmt::format("key file {} does not belong to certificate file {}: {}",

@@ -108,7 +108,7 @@ Association::Sent PduOutput::put_data(std::uint8_t context_id, const DataProduce
     if (!has_room(slot_size())) {
       flush();
       if (!at_end && stop()) {
-        // The peer has answered: what was read ahead ends the message (PS3.7 9.1.1.1, early failure response).
+        // The peer has answered: what was read ahead ends the message: an early failure response.
         std::copy_n(ahead.begin(), ahead_count, at(k_headers, ahead_count).begin());
         put_headers(0, context_id, k_last_bit, ahead_count);
         m_used = k_headers + ahead_count;
