@@ -100,7 +100,10 @@ std::variant<ContextChoice, Error> choose_context(const ul::Association& associa
     if (dicom::can_encode(from, to)) {
       return ContextChoice{context.id, to};
     }
-    taken.push_back(described(context.transfer_syntax));
+    if (std::string name = described(context.transfer_syntax);
+        std::find(taken.begin(), taken.end(), name) == taken.end()) {
+      taken.push_back(std::move(name));
+    }
   }
 
   Json proposals = Json::array();
