@@ -23,16 +23,17 @@ TransactionStore::Transaction example(const std::string& uid) {
 TEST_CASE("what was saved is there for the next process") {
   const test::TemporaryDirectory directory;
   const auto state = directory.path() / "a" / "b";
+  const TransactionStore::Transaction saved = example("2.25.1");
   {
     TransactionStore store(state);
-    store.save(example("2.25.1"));
+    store.save(saved);
     store.save_report({"2.25.1", {{"1.2", "1.2.3"}}, {{{"1.2", "1.2.4"}, 0x0112}}, "AE"});
   }
   TransactionStore store(state);
   CHECK(store.list() == std::vector<std::string>{"2.25.1"});
   const auto loaded = store.load("2.25.1");
   REQUIRE(loaded);
-  CHECK(loaded->records == example("2.25.1").records);
+  CHECK(loaded->records == saved.records);
   CHECK(loaded->requested_at == "2026-11-21T08:00:00.000Z");
   REQUIRE(loaded->report);
   CHECK(loaded->report->committed.at(0).sop_instance_uid == "1.2.3");
