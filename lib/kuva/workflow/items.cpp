@@ -32,7 +32,7 @@ void Accounting::left(const Json& record) {
     ++m_by_error[string_at(*error, "code")];
   }
   const auto size = record.find("size");
-  if (size != record.end() && size->is_number_unsigned()) {
+  if (is_ok(record) && size != record.end() && size->is_number_unsigned()) {
     m_bytes += size->get<std::uint64_t>();
   }
 }
