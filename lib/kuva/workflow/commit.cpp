@@ -10,6 +10,9 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <utility>
+
 namespace kuva::workflow {
 
 namespace {
@@ -24,8 +27,9 @@ bool is_to_be_asked(const Json& record) {
 // Reads the input, fills chunks, and has them asked for.
 class Collector {
  public:
-  Collector(RecordSink& sink, Custody& custody, CommitRequester& requester, std::size_t chunk, bool dry_run)
-      : m_sink(sink), m_custody(custody), m_requester(requester), m_chunk(chunk), m_dry_run(dry_run) {}
+  // `ask` gets each chunk; without it nothing is asked for (--dry-run).
+  using Ask = std::function<void(std::vector<Json>)>;
+  Collector(RecordSink& sink, std::size_t chunk, Ask ask) : m_sink(sink), m_chunk(chunk), m_ask(std::move(ask)) {}
 
   void take(InventoryItem item) {
     if (item.record && is_to_be_asked(*item.record)) {
@@ -40,11 +44,9 @@ class Collector {
   }
 
   void flush() {
-    if (m_records.empty()) {
-      return;
+    if (!m_records.empty()) {
+      m_ask(std::exchange(m_records, {}));
     }
-    const std::string transaction_uid = m_custody.open(std::exchange(m_records, {}));
-    m_requester.request(transaction_uid);
   }
 
  private:
@@ -57,7 +59,7 @@ class Collector {
       m_sink.emit(record);
       return;
     }
-    if (m_dry_run) {
+    if (!m_ask) {
       set_outcome(record, k_commit_tool, outcome::planned, true);
       m_sink.emit(record);
       return;
@@ -97,10 +99,8 @@ class Collector {
   }
 
   RecordSink& m_sink;
-  Custody& m_custody;
-  CommitRequester& m_requester;
   std::size_t m_chunk;
-  bool m_dry_run;
+  Ask m_ask;
   std::vector<Json> m_records;
 };
 
@@ -126,26 +126,44 @@ void resume(TransactionStore& store, Custody& custody, Collector& collector, Acc
   }
 }
 
+// What would be asked: no state, no network.
+void plan(Inventory& inventory, RecordSink& sink, Accounting& accounting, const std::stop_token& stop) {
+  Collector collector(sink, 1, {});
+  while (!stop.stop_requested()) {
+    std::optional<InventoryItem> item = inventory.next();
+    if (!item) {
+      return;
+    }
+    if (counts_as_item(*item)) {
+      accounting.entered();
+    }
+    collector.take(std::move(*item));
+  }
+}
+
 }  // namespace
 
 void commit(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
             const CommitSettings& settings, std::stop_token stop) {
   Inventory inventory(source);
+  if (settings.dry_run) {
+    plan(inventory, sink, accounting, stop);
+    return;
+  }
   const std::size_t chunk = settings.chunk != 0 ? settings.chunk : std::max(1U, target.commit_chunk);
   TransactionStore store(settings.state);
   Custody custody(sink, observer, store);
   std::optional<ReportListener> listener;
-  if (!settings.dry_run) {
-    if (target.listener) {
-      listener.emplace(target, custody, observer);
-    } else {
-      observer.message(Observer::Level::warning,
-                       "the target has no listener: reports can come on our own association alone");
-    }
+  if (target.listener) {
+    listener.emplace(target, custody, observer);
+  } else {
+    observer.message(Observer::Level::warning,
+                     "the target has no listener: reports can come on our own association alone");
   }
   CommitRequester requester(target, settings, custody, observer, stop);
-  Collector collector(sink, custody, requester, chunk, settings.dry_run);
-  if (settings.resume && !settings.dry_run) {
+  Collector collector(sink, chunk,
+                      [&](std::vector<Json> records) { requester.request(custody.open(std::move(records))); });
+  if (settings.resume) {
     resume(store, custody, collector, accounting);
   } else if (const std::size_t left = store.list().size(); left != 0) {
     observer.message(

@@ -29,7 +29,7 @@ CommitRequester::CommitRequester(const Target& target, const CommitSettings& set
       m_custody(custody),
       m_observer(observer),
       m_stop(std::move(stop)),
-      m_tls(settings.dry_run ? nullptr : client_tls(target)),
+      m_tls(client_tls(target)),
       m_services(report_services(custody, observer)),
       m_thread([this] { run(); }) {}
 

@@ -15,6 +15,7 @@ namespace {
 TransactionStore::Transaction example(const std::string& uid) {
   Json record = make_record("instance", "kuva-send", outcome::stored, true);
   record["SOPInstanceUID"] = "1.2.3";
+  record["time"] = "2026-11-21T08:00:00.000Z";
   return {uid, "2026-11-21T08:00:00.000Z", {record, record}, std::nullopt};
 }
 
