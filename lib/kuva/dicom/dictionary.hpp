@@ -11,8 +11,8 @@ namespace kuva::dicom {
 // What PS3.6 says of an element, from GDCM's dictionary, indexed once; look-ups are thread-safe and do not allocate.
 struct DictionaryEntry {
   Tag tag;
-  Vr vr = Vr::none;                // the first one where the standard has a choice
-  Vr second_vr = Vr::none;         // SS of "US or SS", OW of "OB or OW", none otherwise
+  Vr vr = Vr::none;         // the first one where the standard has a choice
+  Vr second_vr = Vr::none;  // SS of "US or SS", OW of "OB or OW", none otherwise
   std::string_view keyword;
 };
 

@@ -22,8 +22,8 @@ class DataSetStream {
 };
 
 // True when open_data_set can give the data set of a file in `from` as `to`: the same syntax always (bytes untouched);
-// otherwise between the uncompressed ones (Implicit and Explicit VR Little Endian as `to`; these, Big Endian and Deflated
-// as `from`).
+// otherwise between the uncompressed ones (Implicit and Explicit VR Little Endian as `to`; these, Big Endian and
+// Deflated as `from`).
 bool can_encode(const TransferSyntax& from, const TransferSyntax& to);
 
 // The data set of an open file in the syntax `to`. Unchanged syntax: the file's bytes as they are. Otherwise re-encoded

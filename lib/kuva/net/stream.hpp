@@ -34,7 +34,8 @@ class Stream {
   virtual std::optional<std::size_t> try_read(std::span<std::byte> buffer, Deadline deadline) = 0;
   // The same, with the deadline as an Error connection.timeout.
   std::size_t read_some(std::span<std::byte> buffer, Deadline deadline);
-  // All pieces in order, with as few system calls as can be. The deadline is for progress: it starts anew when bytes move.
+  // All pieces in order, with as few system calls as can be. The deadline is for progress: it starts anew when bytes
+  // move.
   virtual void write_all(std::span<const std::span<const std::byte>> pieces, std::chrono::milliseconds stall_limit) = 0;
   // True when read_some would not wait (bytes, end or error); false at the deadline.
   virtual bool wait_readable(Deadline deadline) = 0;
@@ -54,13 +55,13 @@ struct TlsSettings {
   std::string certificate_file;  // leaf first, then intermediates
   std::string key_file;
   std::string pkcs12_file;
-  std::string passphrase_file;   // first line; for key_file or pkcs12_file
-  bool verify_host = true;       // client: the certificate is for the host (or server_name)
-  std::string server_name;       // client: instead of the host, for SNI and the check
+  std::string passphrase_file;             // first line; for key_file or pkcs12_file
+  bool verify_host = true;                 // client: the certificate is for the host (or server_name)
+  std::string server_name;                 // client: instead of the host, for SNI and the check
   bool require_client_certificate = true;  // server
   std::string minimum_version = "1.2";     // "1.2" or "1.3"
   std::string maximum_version;             // the same; empty: what OpenSSL has
-  std::string cipher_suites;     // TLS 1.2 list in OpenSSL's form; empty: BCP 195 (PS3.15 B.12)
+  std::string cipher_suites;               // TLS 1.2 list in OpenSSL's form; empty: BCP 195 (PS3.15 B.12)
 };
 
 // Loaded keys and certificates, shared by all connections of a target; immutable and thread-safe.

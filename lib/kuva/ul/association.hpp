@@ -26,7 +26,7 @@ struct AcceptedContext {
   std::uint8_t id = 1;
   std::string abstract_syntax;
   std::string transfer_syntax;
-  bool scu = true;   // the role of *this* side (PS3.7 D.3.3.4)
+  bool scu = true;  // the role of *this* side (PS3.7 D.3.3.4)
   bool scp = false;
 };
 
@@ -71,18 +71,19 @@ class Association {
   const AcceptedContext* find_context(std::string_view abstract_syntax, std::string_view transfer_syntax) const;
   // The reply to a proposed context: result, or no_reason where the peer left it out.
   virtual ContextResult context_result(std::uint8_t id) const = 0;
-  // The window that both sides agreed on: operations that this side may have outstanding (0: unlimited; 1 when not negotiated).
+  // The window that both sides agreed on: operations that this side may have outstanding (0: unlimited; 1 when not
+  // negotiated).
   virtual std::uint16_t operations_window() const = 0;
 
   struct Sent {
-    std::uint64_t data_bytes = 0;     // of the data set
-    bool complete = true;  // false: the peer answered before all was sent; the last fragment bit was sent early
+    std::uint64_t data_bytes = 0;  // of the data set
+    bool complete = true;          // false: the peer answered before all was sent; the last fragment bit was sent early
   };
   // Sends one message: the command set in PDUs of its own, then the data set. Fragments are even and within the
   // peer's maximum length (k_own_pdu_limit where it has none). Several PDUs go in one write. Between writes the
-  // peer is looked at: when bytes have come and `stop_when_answered`, sending ends early: it is an early failure response.
-  // When `data` throws, the association is aborted and the Error passed on. A data set of odd length, which no legal
-  // one has (PS3.5 7.1), goes out as it is.
+  // peer is looked at: when bytes have come and `stop_when_answered`, sending ends early: it is an early failure
+  // response. When `data` throws, the association is aborted and the Error passed on. A data set of odd length, which
+  // no legal one has (PS3.5 7.1), goes out as it is.
   virtual Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataProducer& data,
                     bool stop_when_answered = false) = 0;
   virtual void send(std::uint8_t context_id, std::span<const std::byte> command) = 0;
@@ -94,7 +95,8 @@ class Association {
   // True when read() would not wait.
   virtual bool wait_readable(Deadline deadline) = 0;
 
-  // A-RELEASE in good order, collisions included (PS3.8 9.2, Sta7-12), then closed. PDVs that come meanwhile are dropped.
+  // A-RELEASE in good order, collisions included (PS3.8 9.2, Sta7-12), then closed. PDVs that come meanwhile are
+  // dropped.
   virtual void release() = 0;
   // Answers a release that the peer asked for, waits for it to close (ARTIM), closes.
   virtual void accept_release() = 0;
@@ -104,7 +106,7 @@ class Association {
   virtual void shutdown() noexcept = 0;
   virtual bool is_open() const = 0;
 
-  static constexpr std::uint32_t k_own_pdu_limit = 131072;      // what we send when the peer has no limit
+  static constexpr std::uint32_t k_own_pdu_limit = 131072;          // what we send when the peer has no limit
   static constexpr std::uint32_t k_default_receive_limit = 131072;  // what we announce
 };
 

@@ -19,7 +19,11 @@ struct PresentationContext {  // A-ASSOCIATE-RQ, PS3.8 9.3.2.2
 };
 
 enum class ContextResult : std::uint8_t {  // PS3.8 9.3.3.2
-  accepted = 0, user_rejection = 1, no_reason = 2, abstract_syntax_not_supported = 3, transfer_syntaxes_not_supported = 4
+  accepted = 0,
+  user_rejection = 1,
+  no_reason = 2,
+  abstract_syntax_not_supported = 3,
+  transfer_syntaxes_not_supported = 4
 };
 std::string_view to_string(ContextResult result);
 
@@ -77,7 +81,7 @@ struct AssociateRequest {
 
 struct AssociateAccept {
   std::uint16_t protocol_version = 1;
-  std::string called_ae;   // echoed, never tested
+  std::string called_ae;  // echoed, never tested
   std::string calling_ae;
   std::string application_context;
   std::vector<PresentationContextReply> contexts;
@@ -90,7 +94,7 @@ struct AssociateAccept {
   std::optional<std::string> user_identity_response;
 };
 
-struct AssociateReject {  // PS3.8 9.3.4
+struct AssociateReject {    // PS3.8 9.3.4
   std::uint8_t result = 1;  // 1 permanent, 2 transient
   std::uint8_t source = 1;  // 1 service-user, 2 ACSE, 3 presentation
   std::uint8_t reason = 1;
@@ -98,14 +102,20 @@ struct AssociateReject {  // PS3.8 9.3.4
 // "called AE title not recognised (permanent, service-user: 1/1/7)".
 std::string to_string(const AssociateReject& reject);
 
-struct Abort {  // PS3.8 9.3.8
+struct Abort {              // PS3.8 9.3.8
   std::uint8_t source = 0;  // 0 service-user, 2 service-provider
   std::uint8_t reason = 0;
 };
 std::string to_string(const Abort& abort);
 
 enum class PduType : std::uint8_t {
-  associate_rq = 1, associate_ac = 2, associate_rj = 3, data = 4, release_rq = 5, release_rp = 6, abort = 7
+  associate_rq = 1,
+  associate_ac = 2,
+  associate_rj = 3,
+  data = 4,
+  release_rq = 5,
+  release_rp = 6,
+  abort = 7
 };
 
 // Encoders give the whole PDU, header included.
