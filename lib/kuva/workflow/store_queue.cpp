@@ -38,22 +38,18 @@ void StoreRun::emit(const Json& record) {
 }
 
 void StoreRun::finish_failed(StoreJob job, const Error& error) {
-  set_outcome(job.record, k_send_tool, outcome::failed, false);
-  set_error(job.record, error);
-  emit(job.record);
-  {
-    const std::lock_guard lock(m_mutex);
-    ++m_progress.done;
-    ++m_progress.failed;
-    m_observer.progress(m_progress);
-  }
+  finish_with_error(std::move(job), outcome::failed, error);
   if (m_settings.fail_fast) {
     m_stop.request_stop();
   }
 }
 
 void StoreRun::finish_indeterminate(StoreJob job, const Error& error) {
-  set_outcome(job.record, k_send_tool, outcome::indeterminate, false);
+  finish_with_error(std::move(job), outcome::indeterminate, error);
+}
+
+void StoreRun::finish_with_error(StoreJob job, std::string_view state, const Error& error) {
+  set_outcome(job.record, k_send_tool, state, false);
   set_error(job.record, error);
   emit(job.record);
   const std::lock_guard lock(m_mutex);

@@ -75,6 +75,8 @@ class StoreRun {
   static constexpr unsigned k_most_breaks = 8;
 
  private:
+  void finish_with_error(StoreJob job, std::string_view state, const Error& error);
+
   RecordSink& m_sink;
   Observer& m_observer;
   const Target& m_target;
