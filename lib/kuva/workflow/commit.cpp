@@ -106,7 +106,9 @@ class Collector {
 
 // Takes up what earlier runs left. Instances whose report came meanwhile leave at once, the others are asked for anew:
 // the archive may have given up reporting, and asking twice does no harm.
-void resume(TransactionStore& store, Custody& custody, Collector& collector, Accounting& accounting) {
+// `asked_before` tells the collector's asking which transaction the records come from.
+void resume(TransactionStore& store, Custody& custody, Collector& collector, Accounting& accounting,
+            std::string& asked_before) {
   for (const std::string& uid : store.list()) {
     std::optional<TransactionStore::Transaction> transaction = store.load(uid);
     if (!transaction) {
@@ -115,6 +117,7 @@ void resume(TransactionStore& store, Custody& custody, Collector& collector, Acc
     for (std::size_t i = 0; i < transaction->records.size(); ++i) {
       accounting.entered();
     }
+    asked_before = uid;
     std::vector<Json> open = custody.settle_earlier(*transaction);
     for (Json& record : open) {
       InventoryItem item;
@@ -124,6 +127,7 @@ void resume(TransactionStore& store, Custody& custody, Collector& collector, Acc
     collector.flush();
     store.remove(uid);
   }
+  asked_before.clear();
 }
 
 // What would be asked: no state, no network.
@@ -161,10 +165,12 @@ void commit(InputSource& source, RecordSink& sink, Observer& observer, Accountin
                      "the target has no listener: reports can come on our own association alone");
   }
   CommitRequester requester(target, settings, custody, observer, stop);
-  Collector collector(sink, chunk,
-                      [&](std::vector<Json> records) { requester.request(custody.open(std::move(records))); });
+  std::string asked_before;
+  Collector collector(sink, chunk, [&](std::vector<Json> records) {
+    requester.request(custody.open(std::move(records), asked_before));
+  });
   if (settings.resume) {
-    resume(store, custody, collector, accounting);
+    resume(store, custody, collector, accounting, asked_before);
   } else if (const std::size_t left = store.list().size(); left != 0) {
     observer.message(
         Observer::Level::info,

@@ -77,7 +77,7 @@ void make_pending(Json& record, const std::string& transaction_uid, const std::s
 Custody::Custody(RecordSink& sink, Observer& observer, TransactionStore& store)
     : m_sink(sink), m_observer(observer), m_store(store) {}
 
-std::string Custody::open(std::vector<Json> records) {
+std::string Custody::open(std::vector<Json> records, const std::string& earlier) {
   TransactionStore::Transaction transaction;
   transaction.transaction_uid = dicom::make_uid();
   transaction.requested_at = to_rfc3339(std::chrono::system_clock::now());
@@ -85,6 +85,9 @@ std::string Custody::open(std::vector<Json> records) {
   m_store.save(transaction);
   const std::lock_guard lock(m_mutex);
   m_open.emplace(transaction.transaction_uid, Open{transaction.records.size(), false});
+  if (!earlier.empty()) {
+    m_renewed.emplace(earlier, transaction.transaction_uid);
+  }
   m_progress.seen += transaction.records.size();
   tell_progress();
   return transaction.transaction_uid;
@@ -129,12 +132,22 @@ TransactionStore::Transaction Custody::load(const std::string& transaction_uid) 
   return std::move(*transaction);
 }
 
-std::string Custody::current_uid(std::string transaction_uid) const {
-  for (auto renewed = m_renewed.find(transaction_uid); renewed != m_renewed.end();
-       renewed = m_renewed.find(transaction_uid)) {
-    transaction_uid = renewed->second;
+// The transactions in which the instances of this one are asked for now: itself, or what came after it.
+std::vector<std::string> Custody::current_uids(const std::string& transaction_uid) const {
+  std::vector<std::string> current;
+  std::vector<std::string> ahead{transaction_uid};
+  while (!ahead.empty()) {
+    const std::string uid = std::move(ahead.back());
+    ahead.pop_back();
+    const auto [first, last] = m_renewed.equal_range(uid);
+    if (first == last) {
+      current.push_back(uid);
+    }
+    for (auto later = first; later != last; ++later) {
+      ahead.push_back(later->second);
+    }
   }
-  return transaction_uid;
+  return current;
 }
 
 void Custody::acknowledged(const std::string& transaction_uid) {
@@ -170,12 +183,20 @@ void Custody::request_failed(const std::string& transaction_uid, const Error& er
 
 void Custody::report(const dimse::CommitmentReport& report) {
   const std::lock_guard lock(m_mutex);
-  const std::string uid = current_uid(report.transaction_uid);
-  if (m_open.contains(uid)) {
-    settle(uid, report);
+  bool is_ours = false;
+  bool is_repeated = false;
+  for (const std::string& uid : current_uids(report.transaction_uid)) {
+    if (m_open.contains(uid)) {
+      settle(uid, report);
+      is_ours = true;
+    } else if (m_settled.contains(uid)) {
+      is_repeated = true;
+    }
+  }
+  if (is_ours) {
     return;
   }
-  if (m_settled.contains(uid)) {
+  if (is_repeated) {
     m_observer.message(Observer::Level::detail,
                        fmt::format("the report of transaction {} came again", report.transaction_uid));
     return;

@@ -23,8 +23,9 @@ class Custody {
  public:
   Custody(RecordSink& sink, Observer& observer, TransactionStore& store);
 
-  // Saves the records under a fresh Transaction UID, before anything is asked.
-  std::string open(std::vector<Json> records);
+  // Saves the records under a fresh Transaction UID, before anything is asked. `earlier` is the transaction of an
+  // earlier run in which they were asked for already, if any: its report, should it come yet, settles them too.
+  std::string open(std::vector<Json> records, const std::string& earlier = {});
   dimse::CommitmentRequest request_of(const std::string& transaction_uid) const;
 
   // The same records under a fresh Transaction UID, for another attempt: one is never used twice. A report that comes
@@ -55,7 +56,7 @@ class Custody {
     bool acknowledged = false;
   };
   TransactionStore::Transaction load(const std::string& transaction_uid) const;
-  std::string current_uid(std::string transaction_uid) const;
+  std::vector<std::string> current_uids(const std::string& transaction_uid) const;
   void settle(const std::string& transaction_uid, const dimse::CommitmentReport& report);
   void tell_progress();
 
@@ -65,8 +66,8 @@ class Custody {
   mutable std::mutex m_mutex;
   std::condition_variable_any m_changed;
   std::map<std::string, Open> m_open;
-  std::map<std::string, std::string> m_renewed;  // earlier to later UID
-  std::set<std::string> m_settled;               // of this run, to know a repeated report
+  std::multimap<std::string, std::string> m_renewed;  // earlier to later UIDs
+  std::set<std::string> m_settled;                    // of this run, to know a repeated report
   Observer::Progress m_progress{0, 0, 0, 0, "waiting for reports"};
 };
 
