@@ -273,7 +273,7 @@ void StoreWorker::on_response(StoreJob job, const dimse::StoreUser::Response& re
   store["status"] = dimse::hex(status);
   store["statusName"] = dimse::status_name(dimse::Service::store, status);
   if (response.command.error_comment) {
-    store["errorComment"] = *response.command.error_comment;
+    store["errorComment"] = dimse::masked_comment(*response.command.error_comment);
   }
   store["bytes"] = response.bytes;
   store["sendMs"] = response.send_time.count();
