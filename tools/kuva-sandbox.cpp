@@ -1,3 +1,4 @@
+#include <kuva/cli/fault_file.hpp>
 #include <kuva/cli/sandbox_config.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/core/record.hpp>
@@ -31,6 +32,7 @@ struct Options {
   std::string directory;
   std::string init;
   std::string sample_study;
+  std::string faults;
   unsigned plain_port = 0;
   unsigned tls_port = 0;
   unsigned listen_port = 0;
@@ -45,6 +47,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("DIR", options.directory, "The sandbox to serve")->type_name("")->group(k_group);
   app.add_option("--init", options.init, "Make a sandbox: certificates, sandbox.toml, kuva.toml")
       ->type_name("DIR")
+      ->group(k_group);
+  app.add_option("--faults", options.faults, "Do what this file says to whoever it says, kuva-faults(5)")
+      ->type_name("FILE")
       ->group(k_group);
   app.add_option("--sample-study", options.sample_study, "Write a small study to send")
       ->type_name("DIR")
@@ -84,7 +89,10 @@ void write_sample_study(kuva::cli::Session& session, const std::string& director
 void serve(kuva::cli::Session& session, const Options& options) {
   const std::string& config = session.options().config;
   const fs::path file = config.empty() ? fs::path(options.directory) / "sandbox.toml" : fs::path(config);
-  const kuva::sandbox::Settings settings = kuva::cli::load_sandbox_config(file);
+  kuva::sandbox::Settings settings = kuva::cli::load_sandbox_config(file);
+  if (!options.faults.empty()) {
+    settings.faults = kuva::cli::load_faults(options.faults);
+  }
   const auto sandbox = kuva::sandbox::Sandbox::start(settings);
   kuva::Json record = kuva::make_record("sandbox", k_info.name, "ready", true);
   record["aeTitle"] = settings.ae_title;

@@ -1,3 +1,4 @@
+#include <kuva/cli/fault_file.hpp>
 #include <kuva/cli/sandbox_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
 #include <kuva/core/file.hpp>
@@ -194,6 +195,9 @@ sandbox::Settings load_sandbox_config(const fs::path& file) {
   assign(settings.async_window, reader.integer("async_window", 0, 65535));
   assign(settings.max_associations, reader.integer("max_associations", 1, 10'000));
   assign(settings.idle_timeout, reader.duration("idle_timeout"));
+  if (const auto faults = reader.path("faults")) {
+    settings.faults = load_faults(*faults);
+  }
   if (auto tls = reader.table("tls")) {
     read_tls(*tls, settings.tls);
   }

@@ -112,6 +112,18 @@ std::optional<std::int64_t> TomlReader::integer(std::string_view key, std::int64
   return *value;
 }
 
+std::optional<double> TomlReader::number(std::string_view key, double lowest, double highest) {
+  const toml::node* node = find(key);
+  if (node == nullptr) {
+    return std::nullopt;
+  }
+  const auto value = node->value<double>();
+  if (!value || !node->is_number() || !(*value >= lowest && *value <= highest)) {
+    fail(key, fmt::format("must be a number from {} to {}", lowest, highest));
+  }
+  return *value;
+}
+
 std::optional<bool> TomlReader::boolean(std::string_view key) {
   const toml::node* node = find(key);
   if (node == nullptr) {

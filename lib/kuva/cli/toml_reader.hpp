@@ -25,6 +25,8 @@ class TomlReader {
 
   std::optional<std::string> text(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t lowest, std::int64_t highest);
+  // A number, whole or not.
+  std::optional<double> number(std::string_view key, double lowest, double highest);
   std::optional<bool> boolean(std::string_view key);
   // "30s", or a number of seconds.
   std::optional<std::chrono::milliseconds> duration(std::string_view key);

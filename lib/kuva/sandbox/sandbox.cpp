@@ -2,6 +2,7 @@
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/dimse/status.hpp>
+#include <kuva/sandbox/connection_faults.hpp>
 #include <kuva/sandbox/negotiation.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 #include <kuva/sandbox/session.hpp>
@@ -117,6 +118,7 @@ class Server : public Sandbox {
   Transcript m_transcript;
   Archive m_archive;
   ReportQueue m_reports;
+  FaultPlan m_faults;
   Repository m_repository;
   std::shared_ptr<const net::TlsContext> m_server_tls;
   std::shared_ptr<const net::TlsContext> m_client_tls;
@@ -139,7 +141,8 @@ Server::Server(const Settings& settings)
       m_transcript(settings.transcript),
       m_archive(settings.storage, settings.durable),
       m_reports(settings.storage / ".reports", settings.durable),
-      m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript} {
+      m_faults(settings.faults),
+      m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_faults} {
   bool reports_over_tls = false;
   for (const KnownAe& known : m_settings.known_aes) {
     reports_over_tls = reports_over_tls || (known.endpoint && known.tls);
@@ -276,6 +279,7 @@ void Server::admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<cons
 void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls) {
   const std::uint64_t number = ++m_last_association;
   Json peer_facts{{"peer", incoming.peer().to_json()}};
+  ConnectionFaults faults(m_faults, m_transcript, number, tls != nullptr);
   std::unique_ptr<net::Stream> stream;
   try {
     stream =
@@ -290,6 +294,7 @@ void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_pt
     is_counted = true;
     const bool is_full = m_associations.fetch_add(1) >= m_settings.max_associations;
     ul::Association::Decision decision = negotiate(m_settings, request, is_full);
+    faults.at_associate(request, decision);
     Json facts;
     facts["peer"] = connection.peer().to_json();
     facts.update(describe(request));

@@ -2,6 +2,7 @@
 
 #include <kuva/core/error.hpp>
 #include <kuva/net/stream.hpp>
+#include <kuva/sandbox/faults.hpp>
 #include <kuva/ul/association.hpp>
 
 #include <chrono>
@@ -54,6 +55,7 @@ struct Settings {
   unsigned max_associations = 64;  // more: RJ 2/3/2
   std::chrono::milliseconds idle_timeout{300'000};
   ul::Timeouts timeouts;
+  FaultSettings faults;
 };
 
 // The repository on a laptop: C-ECHO, C-STORE, Storage Commitment as SCP. Library code: prints nothing.

@@ -2,6 +2,7 @@
 
 #include <kuva/dimse/provider.hpp>
 #include <kuva/sandbox/archive.hpp>
+#include <kuva/sandbox/faults.hpp>
 #include <kuva/sandbox/reception.hpp>
 #include <kuva/sandbox/report_queue.hpp>
 #include <kuva/sandbox/sandbox.hpp>
@@ -22,6 +23,7 @@ struct Repository {
   Archive& archive;
   ReportQueue& reports;
   Transcript& transcript;
+  FaultPlan& faults;
 };
 
 // Checks every reference against what is on disk now.

@@ -1,0 +1,160 @@
+#include <kuva/sandbox/faults.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace kuva::sandbox {
+
+namespace {
+
+template <typename Enum>
+struct Word {
+  Enum value;
+  std::string_view word;
+};
+
+constexpr auto k_points = std::to_array<Word<FaultPoint>>({
+    {FaultPoint::connect, "connect"},
+    {FaultPoint::associate, "associate"},
+    {FaultPoint::store, "store"},
+    {FaultPoint::commit, "commit"},
+    {FaultPoint::echo, "echo"},
+    {FaultPoint::release, "release"},
+    {FaultPoint::report, "report"},
+});
+
+constexpr auto k_actions = std::to_array<Word<FaultAction>>({
+    {FaultAction::silent, "silent"},
+    {FaultAction::delay, "delay"},
+    {FaultAction::close, "close"},
+    {FaultAction::reset, "reset"},
+    {FaultAction::abort, "abort"},
+    {FaultAction::bad_pdu, "bad-pdu"},
+    {FaultAction::tls, "tls"},
+    {FaultAction::reject, "reject"},
+    {FaultAction::contexts, "contexts"},
+    {FaultAction::max_pdu, "max-pdu"},
+    {FaultAction::async_window, "async-window"},
+    {FaultAction::drip, "drip"},
+    {FaultAction::two_pdvs, "two-pdvs"},
+    {FaultAction::status, "status"},
+    {FaultAction::twice, "twice"},
+    {FaultAction::wrong_message_id, "wrong-message-id"},
+    {FaultAction::other_instance, "other-instance"},
+    {FaultAction::other_message, "other-message"},
+    {FaultAction::no_status, "no-status"},
+    {FaultAction::out_of_order, "out-of-order"},
+    {FaultAction::first_only, "first-only"},
+    {FaultAction::early, "early"},
+    {FaultAction::stop_reading, "stop-reading"},
+    {FaultAction::disk_full, "disk-full"},
+    {FaultAction::release, "release"},
+    {FaultAction::collision, "collision"},
+    {FaultAction::same_association, "same-association"},
+    {FaultAction::other_association, "other-association"},
+    {FaultAction::before_response, "before-response"},
+    {FaultAction::partial, "partial"},
+    {FaultAction::both_lists, "both-lists"},
+    {FaultAction::stranger, "stranger"},
+});
+
+template <typename Enum, std::size_t Size>
+std::string_view word_of(const std::array<Word<Enum>, Size>& words, Enum value) {
+  const auto found =
+      std::find_if(words.begin(), words.end(), [value](const auto& word) { return word.value == value; });
+  return found == words.end() ? std::string_view("?") : found->word;
+}
+
+template <typename Enum, std::size_t Size>
+std::optional<Enum> value_of(const std::array<Word<Enum>, Size>& words, std::string_view text) {
+  const auto found = std::find_if(words.begin(), words.end(), [text](const auto& word) { return word.word == text; });
+  return found == words.end() ? std::nullopt : std::optional(found->value);
+}
+
+// What the sandbox can do, point by point.
+struct Ability {
+  FaultPoint point;
+  FaultAction action;
+};
+constexpr auto k_abilities = std::to_array<Ability>({
+    {FaultPoint::associate, FaultAction::reject},
+});
+
+// A number from 0 to less than 1 that depends on nothing but its arguments (SplitMix64 by Steele, Lea and Flood).
+double draw(std::uint64_t seed, std::uint64_t rule, std::uint64_t occasion) {
+  constexpr std::uint64_t k_golden = 0x9E3779B97F4A7C15U;
+  std::uint64_t value = seed * k_golden + (rule + 1) * 0xD1B54A32D192ED03U + occasion * k_golden;
+  value = (value ^ (value >> 30U)) * 0xBF58476D1CE4E5B9U;
+  value = (value ^ (value >> 27U)) * 0x94D049BB133111EBU;
+  value ^= value >> 31U;
+  return static_cast<double>(value >> 11U) * 0x1.0p-53;
+}
+
+bool is_for(const FaultMatch& match, const FaultScope& scope, const FaultOccasion& occasion) {
+  return (match.calling_ae.empty() || match.calling_ae == occasion.calling_ae) &&
+         (match.sop_class.empty() || occasion.sop_classes.contains(match.sop_class)) && match.study == occasion.study &&
+         (!match.tls || match.tls == occasion.tls) &&
+         (!match.association || match.association == (match.calling_ae.empty() ? scope.of_all : scope.of_calling_ae));
+}
+
+}  // namespace
+
+std::string_view to_string(FaultPoint point) { return word_of(k_points, point); }
+std::optional<FaultPoint> fault_point(std::string_view word) { return value_of(k_points, word); }
+std::string_view to_string(FaultAction action) { return word_of(k_actions, action); }
+std::optional<FaultAction> fault_action(std::string_view word) { return value_of(k_actions, word); }
+
+bool is_implemented(FaultPoint point, FaultAction action) {
+  return std::any_of(k_abilities.begin(), k_abilities.end(), [point, action](const Ability& ability) {
+    return ability.point == point && ability.action == action;
+  });
+}
+
+bool is_implemented(TlsFault) { return false; }
+
+bool FaultPlan::has(FaultPoint point) const {
+  return std::any_of(m_settings.rules.begin(), m_settings.rules.end(),
+                     [point](const FaultRule& rule) { return rule.point == point; });
+}
+
+FaultScope FaultPlan::begin(FaultPoint point, std::string_view calling_ae) {
+  const std::lock_guard lock(m_mutex);
+  FaultScope scope;
+  if (point == FaultPoint::connect) {
+    scope.of_all = ++m_connections;
+    return scope;
+  }
+  scope.of_all = ++m_associations;
+  scope.of_calling_ae = ++m_associations_of[std::string(calling_ae)];
+  return scope;
+}
+
+bool FaultPlan::is_chosen(std::size_t rule, std::uint64_t occasion) const {
+  const FaultMatch& match = m_settings.rules[rule].match;
+  if ((match.nth && occasion != *match.nth) || (match.first && occasion > *match.first) ||
+      (match.every && occasion % *match.every != 0)) {
+    return false;
+  }
+  return match.probability >= 1.0 || draw(m_settings.seed, rule, occasion) < match.probability;
+}
+
+std::vector<FaultRule> FaultPlan::fire(FaultPoint point, FaultScope& scope, const FaultOccasion& occasion) {
+  std::vector<FaultRule> fired;
+  const std::lock_guard lock(m_mutex);
+  for (std::size_t i = 0; i < m_settings.rules.size(); ++i) {
+    const FaultRule& rule = m_settings.rules[i];
+    if (rule.point != point || !is_for(rule.match, scope, occasion)) {
+      continue;
+    }
+    const std::uint64_t number = rule.match.nth_in_association ? ++scope.counts[i] : ++m_counts[i];
+    if (!is_chosen(i, number) || (rule.match.times && m_fired[i] >= *rule.match.times)) {
+      continue;
+    }
+    ++m_fired[i];
+    fired.push_back(rule);
+  }
+  return fired;
+}
+
+}  // namespace kuva::sandbox
