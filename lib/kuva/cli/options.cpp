@@ -94,7 +94,8 @@ void add_standard_options(CLI::App& app, StandardOptions& options, std::string_v
                           "Colours in text output"));
   group(app.add_flag("-q,--quiet", options.quiet, "Only errors on standard error"));
   group(app.add_flag("-v,--verbose", options.verbose, "More messages on standard error; twice: still more"));
-  group(app.add_option("--explain", options.explain, "Say what an error code means, and end")->type_name("CODE"));
+  group(app.add_option("--explain", options.explain, "Say what an error code or a status means, and end")
+            ->type_name("CODE"));
   group(app.set_help_flag("-h,--help", "Print this help, and end"));
   group(app.set_version_flag("--version", fmt::format("{} (kuva) {}", tool, version()), "Print the version, and end"));
 }

@@ -1,4 +1,5 @@
 #include <kuva/cli/environment.hpp>
+#include <kuva/cli/explain.hpp>
 #include <kuva/cli/record_reader.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/core/record.hpp>
@@ -51,16 +52,12 @@ int usage_failure(Messages& messages, std::string_view tool, std::string_view wh
   return static_cast<int>(ExitCode::usage);
 }
 
-int explain(Messages& messages, const ToolInfo& info, const std::string& code) {
-  const ErrorKind* kind = find_kind(code);
-  if (kind == nullptr) {
-    return usage_failure(messages, info.name,
-                         fmt::format("there is no error code '{}'; kuva-errors(7) lists them", code));
-  }
-  return print(messages,
-               fmt::format("{}\n  {}\n  What to do: {}\n  phase {}, side {}, class {}, exit status {}\n", kind->code,
-                           kind->meaning, kind->hint, to_string(kind->phase), to_string(kind->side),
-                           to_string(kind->error_class), static_cast<int>(kind->exit_code)));
+int print_explanation(Messages& messages, const ToolInfo& info, const std::string& code) {
+  const auto text = explain(code);
+  return text ? print(messages, *text)
+              : usage_failure(
+                    messages, info.name,
+                    fmt::format("'{}' is no error code, status, rejection or abort; kuva-errors(7) lists them", code));
 }
 
 std::string one_line(std::string text) {
@@ -176,7 +173,7 @@ int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<vo
     return usage_failure(early, info.name, one_line(error.what()));
   }
   if (!options.explain.empty()) {
-    return explain(early, info, options.explain);
+    return print_explanation(early, info, options.explain);
   }
 
   Messages::Settings settings;

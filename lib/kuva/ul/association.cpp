@@ -69,22 +69,6 @@ std::string_view name_of(std::uint8_t type) {
   return "unknown PDU";
 }
 
-const ErrorKind& reject_kind(const AssociateReject& reject) {
-  if (reject.result == 2) {
-    return kind("associate.rejected.transient");
-  }
-  if (reject.source == 1 && reject.reason == 7) {
-    return kind("associate.rejected.called-ae");
-  }
-  if (reject.source == 1 && reject.reason == 3) {
-    return kind("associate.rejected.calling-ae");
-  }
-  if (reject.source == 2 && reject.reason == 1) {
-    return kind("associate.rejected.identity");  // PS3.7 D.3.3.7.3
-  }
-  return kind("associate.rejected.permanent");
-}
-
 const RoleSelection* find_role(const std::vector<RoleSelection>& roles, std::string_view sop_class_uid) {
   const auto found = std::find_if(roles.begin(), roles.end(), [sop_class_uid](const RoleSelection& role) {
     return role.sop_class_uid == sop_class_uid;
@@ -245,11 +229,11 @@ Error StreamAssociation::abort_error(const Abort& abort) {
 Error StreamAssociation::reject_error(const AssociateReject& reject) const {
   std::string message = fmt::format("{} rejects the association: {}; called AE \"{}\", calling AE \"{}\"",
                                     net::name_of(m_peer), to_string(reject), m_request.called_ae, m_request.calling_ae);
-  const ErrorKind& reject_kind_here = reject_kind(reject);
-  if (reject_kind_here.code == kind("associate.rejected.identity").code && !m_request.user_identity) {
+  const ErrorKind& reject_kind = kind_of(reject);
+  if (&reject_kind == &kind("associate.rejected.identity") && !m_request.user_identity) {
     message += "; no user identity was sent";
   }
-  return Error(reject_kind_here, std::move(message))
+  return Error(reject_kind, std::move(message))
       .with("rejectResult", reject.result)
       .with("rejectSource", reject.source)
       .with("rejectReason", reject.reason);

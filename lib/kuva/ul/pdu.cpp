@@ -430,6 +430,22 @@ std::string to_string(const AssociateReject& reject) {
                      reject.result, reject.source, reject.reason);
 }
 
+const ErrorKind& kind_of(const AssociateReject& reject) {
+  if (reject.result == 2) {
+    return kind("associate.rejected.transient");
+  }
+  if (reject.source == 1 && reject.reason == 7) {
+    return kind("associate.rejected.called-ae");
+  }
+  if (reject.source == 1 && reject.reason == 3) {
+    return kind("associate.rejected.calling-ae");
+  }
+  if (reject.source == 2 && reject.reason == 1) {
+    return kind("associate.rejected.identity");  // PS3.7 D.3.3.7.3
+  }
+  return kind("associate.rejected.permanent");
+}
+
 std::string to_string(const Abort& abort) {
   if (abort.source == 0) {
     return "by the service-user (0)";

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <kuva/core/error_catalogue.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -101,6 +103,8 @@ struct AssociateReject {    // PS3.8 9.3.4
 };
 // "called AE title not recognised (permanent, service-user: 1/1/7)".
 std::string to_string(const AssociateReject& reject);
+// associate.rejected.*
+const ErrorKind& kind_of(const AssociateReject& reject);
 
 struct Abort {              // PS3.8 9.3.8
   std::uint8_t source = 0;  // 0 service-user, 2 service-provider
