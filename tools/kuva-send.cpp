@@ -1,4 +1,5 @@
 #include <kuva/cli/tool.hpp>
+#include <kuva/workflow/check.hpp>
 #include <kuva/workflow/send.hpp>
 
 namespace {
@@ -13,6 +14,7 @@ constexpr kuva::cli::ToolInfo k_info{
     .examples =
         "  kuva-validate /archive/2019 | kuva-send -t archive | kuva-commit -t archive > 2019.ndjson\n"
         "  kuva-send -t archive --associations 4 --bwlimit 20M study/\n"
+        "  kuva-send --check -t archive\n"
         "  kuva-send -t ARCHIVE@pacs.example:104 --security plain image.dcm\n",
 };
 
@@ -34,15 +36,35 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, send nothing")->group(k_group);
 }
 
+void add_check_options(CLI::App& app, bool& checks, kuva::workflow::CheckSettings& settings) {
+  constexpr const char* k_group = "Checking";
+  app.add_flag("--check", checks, "Send nothing: see how far the target can be reached, and what it takes")
+      ->group(k_group);
+  kuva::cli::add_number(app, "--expiry-days", settings.expiry_days, 0, 10'000,
+                        "Warn when a certificate ends within these days (30)")
+      ->group(k_group);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   kuva::cli::InputOptions input;
   kuva::cli::TargetOptions target;
   SendSettings settings;
+  bool checks = false;
+  kuva::workflow::CheckSettings check_settings;
   return kuva::cli::run_tool(
-      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, target, settings); },
+      k_info, argc, argv,
+      [&](CLI::App& app) {
+        add_options(app, input, target, settings);
+        add_check_options(app, checks, check_settings);
+      },
       [&](kuva::cli::Session& session) {
+        if (checks) {
+          kuva::workflow::check(session.sink(), session.observer(), session.target(target), check_settings,
+                                session.stop_token());
+          return;
+        }
         const auto source = session.open_input(input);
         kuva::workflow::send(*source, session.sink(), session.observer(), session.accounting(), session.target(target),
                              settings, session.stop_token());

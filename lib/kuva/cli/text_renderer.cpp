@@ -1,5 +1,6 @@
 #include <kuva/cli/text_renderer.hpp>
 #include <kuva/core/record.hpp>
+#include <kuva/dicom/transfer_syntax.hpp>
 
 #include <fmt/format.h>
 
@@ -136,6 +137,89 @@ std::string summary_line(const Json& record) {
   return line;
 }
 
+std::string listed(const Json& record, const char* key) {
+  std::string text;
+  if (const auto list = record.find(key); list != record.end() && list->is_array()) {
+    for (const Json& value : *list) {
+      text += (text.empty() ? "" : ", ") + printable(value.is_string() ? value.get<std::string>() : to_line(value));
+    }
+  }
+  return text;
+}
+
+std::string syntax_names(const Json& record, const char* key) {
+  std::string text;
+  if (const auto list = record.find(key); list != record.end() && list->is_array()) {
+    for (const Json& value : *list) {
+      const std::string uid = value.is_string() ? value.get<std::string>() : std::string();
+      const dicom::TransferSyntax syntax = dicom::transfer_syntax(uid);
+      text += (text.empty() ? "" : ", ") + (syntax.known ? std::string(syntax.name) : printable(uid));
+    }
+  }
+  return text;
+}
+
+std::string certificate_lines(const Json& record, const char* key, std::string_view whose) {
+  std::string lines;
+  if (const auto chain = record.find(key); chain != record.end() && chain->is_array()) {
+    for (const Json& certificate : *chain) {
+      lines += fmt::format("\n    {} {}, issued by {}, {} days left", whose, text_of(certificate, "subject"),
+                           text_of(certificate, "issuer"), text_of(certificate, "daysLeft"));
+      if (const std::string names = listed(certificate, "names"); !names.empty()) {
+        lines += ", for " + names;
+      }
+    }
+  }
+  return lines;
+}
+
+// Of --check and --check-inbound.
+std::string check_line(const Json& record) {
+  const std::string step = text_of(record, "step");
+  if (step == "conclusion") {
+    return text_of(record, "message");
+  }
+  if (step == "sop-class") {
+    std::string line = text_of(record, "sopClassName") + ": ";
+    const std::string accepted = syntax_names(record, "acceptedTransferSyntaxUIDs");
+    const std::string refused = syntax_names(record, "refusedTransferSyntaxUIDs");
+    if (accepted.empty()) {
+      return line + text_of(record, "reason");
+    }
+    return line + (refused.empty() ? "every transfer syntax that was proposed" : accepted + "; not " + refused);
+  }
+  std::string line = step;
+  const auto add_known = [&](std::string_view word, const std::string& text) {
+    if (!text.empty()) {
+      add(line, fmt::format("{}{}{}", word, word.empty() ? "" : " ", text));
+    }
+  };
+  const Json& peer = child(record, "peer");
+  add_known("", listed(record, "addresses"));
+  add_known("listens at", step == "listening" ? text_of(record, "host") + ":" + text_of(record, "port") : "");
+  add_known("our AE title", text_of(record, "aeTitle"));
+  add_known("", text_of(record, "security"));
+  add_known("trusting", text_of(record, "trusts"));
+  add_known("peer", text_of(peer, "address"));
+  add_known("called", text_of(peer, "calledAE"));
+  add_known("calling", text_of(peer, "callingAE"));
+  add_known("", text_of(peer, "implementationVersionName"));
+  add_known("", text_of(record, "version"));
+  add_known("", text_of(record, "cipherSuite"));
+  add_known("max PDU", text_of(record, "maxPduLength"));
+  if (record.contains("sopClasses")) {
+    add_known("takes", text_of(record, "sopClassesAccepted") + " of " + text_of(record, "sopClasses"));
+  }
+  add_known("", text_of(record, "contextResult"));
+  add_known("reached", text_of(record, "reached"));
+  add_known("", record.contains("elapsed") ? text_of(record, "elapsed") + " ms" : "");
+  line += certificate_lines(record, "ownChain", "ours:") + certificate_lines(record, "peerChain", "theirs:");
+  if (const std::string warnings = listed(record, "warnings"); !warnings.empty()) {
+    line += "\n    " + warnings;
+  }
+  return line;
+}
+
 // A type without a form of its own: what it holds, flat.
 std::string other_line(const Json& record) {
   static constexpr std::array<std::string_view, 7> k_said{"type", "tool", "time", "outcome", "ok", "error", "findings"};
@@ -193,6 +277,11 @@ std::string render_text(const Json& record, bool color) {
     line = study_line(record);
   } else if (type == "summary") {
     line = summary_line(record);
+  } else if (type == "check") {
+    line = check_line(record);
+    if (text_of(record, "step") == "conclusion") {
+      return painted(record, text_of(record, "outcome"), k_outcome_width, color) + line + "\n";
+    }
   } else if (type == "error") {
     line = "the run";
   } else {

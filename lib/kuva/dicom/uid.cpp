@@ -104,4 +104,14 @@ bool is_storage_sop_class(std::string_view uid) {
   return row != nullptr && row->is_storage;
 }
 
+std::vector<std::string_view> storage_sop_classes() {
+  std::vector<std::string_view> classes;
+  for (const Row& row : k_registry) {
+    if (row.is_storage) {
+      classes.push_back(row.uid);
+    }
+  }
+  return classes;
+}
+
 }  // namespace kuva::dicom

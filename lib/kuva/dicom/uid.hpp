@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kuva::dicom {
 
@@ -24,6 +25,8 @@ std::string make_uid();
 std::string_view uid_name(std::string_view uid);
 // True for a composite storage SOP class of PS3.4 B.5 (retired ones included), by the table in the dictionary.
 bool is_storage_sop_class(std::string_view uid);
+// All of those, in the order of their text.
+std::vector<std::string_view> storage_sop_classes();
 
 namespace uids {
 inline constexpr std::string_view verification = "1.2.840.10008.1.1";

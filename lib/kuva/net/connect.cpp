@@ -1,5 +1,4 @@
-#include <kuva/net/resolver.hpp>
-#include <kuva/net/socket.hpp>
+#include <kuva/net/connect.hpp>
 #include <kuva/net/tcp_stream.hpp>
 #include <kuva/net/tls_stream.hpp>
 
@@ -61,10 +60,10 @@ const ErrorKind& connect_kind(int error_number) {
 // What says most: somebody answered, then nobody answered, then no way there.
 int rank(int error_number) { return error_number == ECONNREFUSED ? 0 : error_number == ETIMEDOUT ? 1 : 2; }
 
-std::shared_ptr<Socket> connect_tcp(const ConnectSettings& settings) {
-  const auto deadline = Deadline::after(settings.connect_timeout);
-  const auto addresses = resolve(settings.endpoint, ResolveFor::connecting, deadline);
-  Peer peer = peer_of(settings.endpoint);
+}  // namespace
+
+std::shared_ptr<Socket> connect_tcp(const Endpoint& endpoint, std::span<const Address> addresses, Deadline deadline) {
+  Peer peer = peer_of(endpoint);
   int telling = 0;  // the failure that says most
   std::string attempts;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
@@ -84,18 +83,23 @@ std::shared_ptr<Socket> connect_tcp(const ConnectSettings& settings) {
       peer.address = address;
     }
   }
-  throw Error(connect_kind(telling), fmt::format("no connection to {} ({})", to_string(settings.endpoint), attempts))
+  throw Error(connect_kind(telling), fmt::format("no connection to {} ({})", to_string(endpoint), attempts))
       .with_peer(peer);
 }
 
-}  // namespace
-
 std::unique_ptr<Stream> connect(const ConnectSettings& settings) {
-  auto socket = connect_tcp(settings);
-  if (settings.tls == nullptr) {
+  const auto deadline = Deadline::after(settings.connect_timeout);
+  const auto addresses = resolve(settings.endpoint, ResolveFor::connecting, deadline);
+  auto socket = connect_tcp(settings.endpoint, addresses, deadline);
+  return open_stream(std::move(socket), settings.tls, Deadline::after(settings.tls_timeout));
+}
+
+std::unique_ptr<Stream> open_stream(std::shared_ptr<Socket> socket, const std::shared_ptr<const TlsContext>& tls,
+                                    Deadline deadline) {
+  if (tls == nullptr) {
     return std::make_unique<TcpStream>(std::move(socket));
   }
-  return TlsStream::connect(std::move(socket), settings.tls, Deadline::after(settings.tls_timeout));
+  return TlsStream::connect(std::move(socket), tls, deadline);
 }
 
 }  // namespace kuva::net

@@ -25,31 +25,6 @@ std::string text_of(const ASN1_STRING* string) {
                      static_cast<std::size_t>(ASN1_STRING_length(string)));
 }
 
-std::vector<std::string> names_of(const X509* certificate) {
-  std::vector<std::string> names;
-  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> alternatives(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)),
-      &GENERAL_NAMES_free);
-  for (int i = 0; alternatives != nullptr && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(alternatives.get(), i);
-    if (names.size() == k_most_names) {
-      names.emplace_back("...");
-      break;
-    }
-    if (name->type == GEN_DNS) {
-      names.push_back(text_of(name->d.dNSName));
-    } else if (name->type == GEN_IPADD) {
-      const std::string bytes = text_of(name->d.iPAddress);
-      std::array<char, INET6_ADDRSTRLEN> text{};
-      if ((bytes.size() == 4 || bytes.size() == 16) &&
-          ::inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text.data(), text.size()) != nullptr) {
-        names.emplace_back(text.data());
-      }
-    }
-  }
-  return names;
-}
-
 std::string describe(const CertificateFailure& failure) {
   return fmt::format("certificate \"{}\", issued by \"{}\", depth {} of the chain", failure.subject, failure.issuer,
                      failure.depth);
@@ -223,6 +198,31 @@ Error failure_without_peer(const TlsFacts& facts) {
 }
 
 }  // namespace
+
+std::vector<std::string> names_of(const X509* certificate) {
+  std::vector<std::string> names;
+  const std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> alternatives(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)),
+      &GENERAL_NAMES_free);
+  for (int i = 0; alternatives != nullptr && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(alternatives.get(), i);
+    if (names.size() == k_most_names) {
+      names.emplace_back("...");
+      break;
+    }
+    if (name->type == GEN_DNS) {
+      names.push_back(text_of(name->d.dNSName));
+    } else if (name->type == GEN_IPADD) {
+      const std::string bytes = text_of(name->d.iPAddress);
+      std::array<char, INET6_ADDRSTRLEN> text{};
+      if ((bytes.size() == 4 || bytes.size() == 16) &&
+          ::inet_ntop(bytes.size() == 4 ? AF_INET : AF_INET6, bytes.data(), text.data(), text.size()) != nullptr) {
+        names.emplace_back(text.data());
+      }
+    }
+  }
+  return names;
+}
 
 CertificateFailure certificate_failure(int code, int depth, const X509* certificate) {
   CertificateFailure failure;

@@ -20,6 +20,8 @@ struct CertificateFailure {
   std::string valid_to;
   std::vector<std::string> names;  // that the certificate is for
 };
+// The host names and addresses that a certificate is for (SAN), at most 20 of them.
+std::vector<std::string> names_of(const X509* certificate);
 CertificateFailure certificate_failure(int code, int depth, const X509* certificate);
 
 // What is known when OpenSSL gives up.

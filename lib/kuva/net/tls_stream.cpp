@@ -367,6 +367,23 @@ std::optional<std::chrono::system_clock::time_point> TlsStream::peer_certificate
   return certificate == nullptr ? std::nullopt : to_time_point(X509_get0_notAfter(certificate.get()));
 }
 
+TlsReport TlsStream::report() const {
+  TlsReport report;
+  report.version = SSL_get_version(m_ssl.get());
+  report.cipher_suite = SSL_get_cipher_name(m_ssl.get());
+  report.client_certificate_requested = m_certificate_requested;
+  const OpensslPtr<X509> leaf(SSL_get1_peer_certificate(m_ssl.get()));
+  if (leaf != nullptr) {
+    report.peer_chain.push_back(certificate_facts(leaf.get()));
+  }
+  // The chain has the peer's own certificate in it on the client's side alone.
+  const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(m_ssl.get());
+  for (int i = m_is_server ? 0 : 1; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    report.peer_chain.push_back(certificate_facts(sk_X509_value(chain, i)));
+  }
+  return report;
+}
+
 std::optional<std::chrono::system_clock::time_point> peer_certificate_expiry(const Stream& stream) {
   const auto* tls = dynamic_cast<const TlsStream*>(&stream);
   return tls == nullptr ? std::nullopt : tls->peer_certificate_expiry();

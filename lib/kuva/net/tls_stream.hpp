@@ -3,6 +3,7 @@
 #include <kuva/net/socket_bio.hpp>
 #include <kuva/net/tls_context.hpp>
 #include <kuva/net/tls_failure.hpp>
+#include <kuva/net/tls_report.hpp>
 
 #include <memory>
 #include <vector>
@@ -28,6 +29,7 @@ class TlsStream final : public Stream {
   std::string local_address() const override { return m_socket->local_address(); }
 
   std::optional<std::chrono::system_clock::time_point> peer_certificate_expiry() const;
+  TlsReport report() const;
 
  private:
   TlsStream(std::shared_ptr<Socket> socket, std::shared_ptr<const OpensslContext> context, bool is_server);

@@ -31,8 +31,7 @@ Peer Target::to_peer() const {
   return peer;
 }
 
-std::unique_ptr<ul::Association> associate(const Target& target, const std::shared_ptr<const net::TlsContext>& tls,
-                                           ul::AssociateRequest request, Observer& observer) {
+ul::AssociateRequest complete_request(const Target& target, ul::AssociateRequest request) {
   request.called_ae = target.called_ae;
   request.calling_ae = target.calling_ae;
   request.application_context = dicom::uids::application_context;
@@ -42,6 +41,12 @@ std::unique_ptr<ul::Association> associate(const Target& target, const std::shar
   request.user_identity = target.user_identity;
   request.extended_negotiations.insert(request.extended_negotiations.end(), target.extended_negotiations.begin(),
                                        target.extended_negotiations.end());
+  return request;
+}
+
+std::unique_ptr<ul::Association> associate(const Target& target, const std::shared_ptr<const net::TlsContext>& tls,
+                                           ul::AssociateRequest request, Observer& observer) {
+  request = complete_request(target, std::move(request));
   net::ConnectSettings settings;
   settings.endpoint = target.endpoint;
   settings.tls = tls;

@@ -45,6 +45,8 @@ struct Target {
   Peer to_peer() const;
 };
 
+// The request with all but contexts and roles filled in from the target.
+ul::AssociateRequest complete_request(const Target& target, ul::AssociateRequest request);
 // Opens an association with what the target says; contexts (and roles) as given in `request`, the rest is filled in. A
 // certificate of either side that is about to end is told to the observer.
 // Errors: as net::connect and ul::Association::request.
