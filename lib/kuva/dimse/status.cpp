@@ -69,6 +69,34 @@ constexpr auto k_store = std::to_array<Name>({
     {0xC000, "error: cannot understand"},
 });
 
+// PS3.4 C.4.1.1.4.
+constexpr auto k_find = std::to_array<Name>({
+    {0xA700, "refused: out of resources"},
+    {0xA710, "refused: invalid prior record key"},
+    {0xA900, "error: identifier does not match SOP class"},
+    {0xB001, "warning: response limit reached"},
+    {0xFE00, "matching terminated by the cancel request"},
+    {0xFF00, "pending: matches are continuing"},
+    {0xFF01, "pending: matches are continuing, optional keys not supported"},
+});
+
+// PS3.4 C.4.2.1.5, C.4.3.1.4; C801 as dcm4chee-arc uses it.
+constexpr auto k_retrieve = std::to_array<Name>({
+    {0xA701, "refused: out of resources, cannot count the matches"},
+    {0xA702, "refused: out of resources, cannot perform sub-operations"},
+    {0xA801, "refused: move destination unknown"},
+    {0xA900, "error: identifier does not match SOP class"},
+    {0xAA00, "error: none of the frames requested were found"},
+    {0xAA01, "error: cannot create an object of this SOP class"},
+    {0xAA02, "error: cannot extract the frames"},
+    {0xAA03, "error: time-based request for an object without time"},
+    {0xAA04, "error: invalid request"},
+    {0xB000, "warning: sub-operations complete, one or more failures"},
+    {0xC801, "refused: move destination not allowed"},
+    {0xFE00, "sub-operations terminated by the cancel request"},
+    {0xFF00, "pending: sub-operations are continuing"},
+});
+
 template <std::size_t Size>
 std::string_view find(const std::array<Name, Size>& names, std::uint16_t status) {
   for (const Name& entry : names) {
@@ -150,6 +178,28 @@ const ErrorKind& store_kind(std::uint16_t status) {
   return general_kind(status);
 }
 
+const ErrorKind& query_kind(std::uint16_t status) {
+  if (status == 0xA801) {
+    return kind("retrieve.destination-unknown");
+  }
+  if (status == 0xA702) {
+    return kind("retrieve.suboperations-failed");
+  }
+  if (status == 0xC801) {
+    return kind("dimse.not-authorised");
+  }
+  if (status >> 8U == 0xA7) {
+    return kind("query.out-of-resources");
+  }
+  if (status >> 8U == 0xA9 || status >> 8U == 0xAA) {
+    return kind("query.identifier");
+  }
+  if (status >> 12U == 0xC) {
+    return kind("query.unable-to-process");
+  }
+  return general_kind(status);
+}
+
 // A refused request for commitment most often means that the archive does not know whom to report to.
 const ErrorKind& commit_kind(std::uint16_t status) {
   return status == 0x0124 || status == 0x0213 ? general_kind(status) : kind("commit.refused");
@@ -161,6 +211,10 @@ const ErrorKind& kind_of(Service service, std::uint16_t status) {
       return store_kind(status);
     case Service::commit_request:
       return commit_kind(status);
+    case Service::find:
+    case Service::move:
+    case Service::get:
+      return query_kind(status);
     case Service::general:
     case Service::event_report:
     case Service::echo:
@@ -182,6 +236,12 @@ std::string_view operation(Service service) {
       return "C-ECHO";
     case Service::create:
       return "N-CREATE";
+    case Service::find:
+      return "C-FIND";
+    case Service::move:
+      return "C-MOVE";
+    case Service::get:
+      return "C-GET";
     case Service::general:
       break;
   }
@@ -239,6 +299,20 @@ std::string_view status_name(Service service, std::uint16_t status) {
     if (const auto name = store_range_name(status); !name.empty()) {
       return name;
     }
+  }
+  if (service == Service::find) {
+    if (const auto name = find(k_find, status); !name.empty()) {
+      return name;
+    }
+  }
+  if (service == Service::move || service == Service::get) {
+    if (const auto name = find(k_retrieve, status); !name.empty()) {
+      return name;
+    }
+  }
+  const bool queries = service == Service::find || service == Service::move || service == Service::get;
+  if (queries && status >> 12U == 0xC) {
+    return "error: unable to process";
   }
   if (const auto name = find(k_general, status); !name.empty()) {
     return name;

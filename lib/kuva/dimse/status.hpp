@@ -14,7 +14,7 @@ enum class StatusClass { success, warning, failure, cancel, pending };
 StatusClass status_class(std::uint16_t status);
 
 // The name of a status in a service, e.g. ("A700") "refused: out of resources".
-enum class Service { general, store, commit_request, event_report, echo, create };
+enum class Service { general, store, commit_request, event_report, echo, create, find, move, get };
 std::string_view status_name(Service service, std::uint16_t status);
 std::string hex(std::uint16_t status);  // "A700"
 
