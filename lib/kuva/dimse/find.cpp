@@ -1,5 +1,6 @@
 #include <kuva/dicom/query_tags.hpp>
 #include <kuva/dimse/find.hpp>
+#include <kuva/dimse/response.hpp>
 
 #include <fmt/format.h>
 
@@ -12,13 +13,6 @@ namespace {
 constexpr std::size_t k_largest_match = 16U << 20U;
 constexpr std::uint16_t k_response_limit_reached = 0xB001;
 constexpr std::uint16_t k_keys_unsupported = 0xFF01;
-
-Command cancel(std::uint16_t message_id) {
-  Command command;
-  command.field = CommandField::c_cancel_rq;
-  command.message_id_responded_to = message_id;
-  return command;
-}
 
 }  // namespace
 
@@ -53,11 +47,6 @@ FindResult find(Messenger& messenger, QueryRoot root, const dicom::DataSet& iden
     error.with_peer(association.peer());
     throw error;
   }
-  const auto fail = [&association](Error error) {
-    error.in_phase(Phase::wait).with_peer(association.peer());
-    association.abort();
-    return error;
-  };
   Command request;
   request.field = CommandField::c_find_rq;
   request.message_id = messenger.next_message_id();
@@ -69,28 +58,8 @@ FindResult find(Messenger& messenger, QueryRoot root, const dicom::DataSet& iden
   FindResult result;
   bool has_enough = false;
   for (;;) {
-    Messenger::Message response;
-    switch (messenger.receive(Deadline::after(response_timeout), response)) {
-      case Messenger::Event::timeout:
-        throw fail(Error(kind("connection.timeout"),
-                         fmt::format("no answer to C-FIND within {}", format_duration(response_timeout))));
-      case Messenger::Event::release_requested: {
-        Error error(kind("association.released"), "the peer released the association in the middle of C-FIND");
-        error.in_phase(Phase::wait).with_peer(association.peer());
-        association.accept_release();
-        throw error;
-      }
-      case Messenger::Event::message:
-        break;
-    }
+    const Messenger::Message response = await_response(messenger, request, response_timeout);
     const Command& command = response.command;
-    if (command.field != CommandField::c_find_rsp || command.message_id_responded_to != request.message_id ||
-        !command.status) {
-      throw fail(Error(kind("dimse.unexpected-response"),
-                       fmt::format("the peer answered C-FIND with {}, message id {}, {}", to_string(command.field),
-                                   command.message_id_responded_to.value_or(0),
-                                   command.status ? "status " + hex(*command.status) : "no status")));
-    }
     if (status_class(*command.status) == StatusClass::pending) {
       const dicom::DataSet match = messenger.receive_data_set(response_timeout, k_largest_match);
       result.keys_unsupported = result.keys_unsupported || *command.status == k_keys_unsupported;
@@ -100,7 +69,7 @@ FindResult find(Messenger& messenger, QueryRoot root, const dicom::DataSet& iden
       ++result.matches;
       if (!sink(match)) {
         has_enough = true;
-        messenger.send(context_id, cancel(*request.message_id));
+        messenger.send(context_id, make_cancel(request));
       }
       continue;
     }

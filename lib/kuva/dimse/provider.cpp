@@ -1,3 +1,4 @@
+#include <kuva/dimse/operation.hpp>
 #include <kuva/dimse/provider.hpp>
 #include <kuva/dimse/status.hpp>
 
@@ -90,6 +91,30 @@ std::optional<dicom::DataSet> read_identifier(Messenger& messenger, const Messen
   }
 }
 
+bool is_query(CommandField field) {
+  return field == CommandField::c_find_rq || field == CommandField::c_move_rq || field == CommandField::c_get_rq;
+}
+
+// C-FIND, C-MOVE, C-GET: the handler responds itself, unless it fails.
+void run_query(Messenger& messenger, const Messenger::Message& request, const Services& services,
+               std::chrono::milliseconds stall_limit) {
+  constexpr std::uint16_t k_identifier_does_not_match = 0xA900;
+  const std::optional<dicom::DataSet> identifier = read_identifier(messenger, request, stall_limit);
+  Operation operation(messenger, request, services, stall_limit);
+  if (!identifier) {
+    operation.respond(failed(request.command, k_identifier_does_not_match, "The identifier cannot be read."));
+    return;
+  }
+  try {
+    services.query(operation, *identifier);
+  } catch (const Error& error) {
+    if (!messenger.association().is_open()) {
+      throw;
+    }
+    operation.respond(failed(request.command, error));
+  }
+}
+
 }  // namespace
 
 void answer(Messenger& messenger, const Messenger::Message& request, const Services& services,
@@ -97,6 +122,10 @@ void answer(Messenger& messenger, const Messenger::Message& request, const Servi
   const Command& command = request.command;
   if (services.trace) {
     services.trace(request, true);
+  }
+  if (is_query(command.field) && services.query) {
+    run_query(messenger, request, services, stall_limit);
+    return;
   }
   std::function<void(Messenger&)> after;
   Command response;
@@ -121,14 +150,16 @@ void answer(Messenger& messenger, const Messenger::Message& request, const Servi
     with_identifier([&](const dicom::DataSet& data) { return services.action(request, data, after); });
   } else if (command.field == CommandField::n_event_report_rq && services.event_report) {
     with_identifier([&](const dicom::DataSet& data) { return services.event_report(request, data); });
+  } else if (command.field == CommandField::n_create_rq && services.create) {
+    with_identifier([&](const dicom::DataSet& data) { return services.create(request, data); });
   } else if (command.field == CommandField::c_cancel_rq) {
     drop(messenger, stall_limit);  // nothing that could be cancelled is running, and it has no response
     return;
   } else {
     drop(messenger, stall_limit);
-    const bool lacks_handler = command.field == CommandField::c_store_rq ||
-                               command.field == CommandField::n_action_rq ||
-                               command.field == CommandField::n_event_report_rq;
+    const bool lacks_handler =
+        command.field == CommandField::c_store_rq || command.field == CommandField::n_action_rq ||
+        command.field == CommandField::n_event_report_rq || command.field == CommandField::n_create_rq;
     response = make_response(command, lacks_handler ? 0x0122 : 0x0211);
   }
   messenger.send(request.context_id, response);

@@ -21,7 +21,10 @@ class StoreReception {
   virtual Command finish(const Command& response) = 0;  // the response with its status, comment, elements
 };
 
-// The services of an association. A command without a handler is answered 0122 (store, action, event report) or 0211.
+class Operation;
+
+// The services of an association. A command without a handler is answered 0122 (store, action, event report,
+// create) or 0211.
 // An Error that a handler throws becomes status 0110 with its message as Error Comment.
 struct Services {
   // Called for each C-STORE before its data set is read; null: the data set is read and dropped, 0122.
@@ -32,6 +35,10 @@ struct Services {
       action;
   // N-EVENT-REPORT: returns the response.
   std::function<Command(const Messenger::Message&, const dicom::DataSet&)> event_report;
+  // N-CREATE: returns the response.
+  std::function<Command(const Messenger::Message&, const dicom::DataSet&)> create;
+  // C-FIND, C-MOVE, C-GET: respond as often as it takes, the final response included (dimse/operation.hpp).
+  std::function<void(Operation&, const dicom::DataSet& identifier)> query;
   // Called before (received = true) and after each message, for a transcript.
   std::function<void(const Messenger::Message&, bool received)> trace;
   // Called between messages, at least every k_tick: may send requests of its own (a report on this association).
