@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 namespace kuva::cli {
@@ -60,6 +62,30 @@ int print_explanation(Messages& messages, const ToolInfo& info, const std::strin
                     fmt::format("'{}' is no error code, status, rejection or abort; kuva-errors(7) lists them", code));
 }
 
+// What was given on the command line but the input, the output and what only a whole run has a use for.
+std::string repeating_command(const CLI::App& app, std::string_view tool) {
+  static constexpr std::array<std::string_view, 12> k_left_out{"files-from", "null",   "output",  "format",
+                                                               "dry-run",    "quiet",  "color",   "resume",
+                                                               "trace",      "bundle", "verbose", "progress"};
+  std::string command(tool);
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) {
+      continue;
+    }
+    const std::string& name = option->get_lnames().front();
+    if (std::find(k_left_out.begin(), k_left_out.end(), name) != k_left_out.end()) {
+      continue;
+    }
+    command += " --" + name;
+    if (option->get_expected_max() != 0) {
+      for (const std::string& value : option->results()) {
+        command += " " + shell_quoted(value);
+      }
+    }
+  }
+  return command + " -vv";
+}
+
 std::string one_line(std::string text) {
   for (char& c : text) {
     c = c == '\n' ? ' ' : c;
@@ -69,8 +95,14 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-Session::Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals)
-    : m_info(info), m_options(options), m_messages(messages), m_signals(signals) {
+Session::Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals,
+                 std::string repeat)
+    : m_info(info),
+      m_options(options),
+      m_messages(messages),
+      m_signals(signals),
+      m_repeat(std::move(repeat)),
+      m_failures(info.name) {
   const bool to_stdout = options.output == "-";
   const bool terminal = to_stdout && ::isatty(STDOUT_FILENO) != 0;
   m_text = options.format == StandardOptions::Format::text ||
@@ -106,6 +138,7 @@ workflow::Target Session::target(const TargetOptions& options) {
 
 void Session::CountedSink::emit(const Json& record) {
   m_session.m_accounting.left(record);
+  m_session.m_failures.note(record);
   m_session.m_writer->emit(record);
 }
 
@@ -142,6 +175,9 @@ int Session::finish() {
     // What the records would have said is lost; nothing else that went wrong matters more.
     say(error);
     return static_cast<int>(ExitCode::local_io);
+  }
+  for (const std::string& line : m_failures.lines(m_repeat)) {
+    m_messages.message(workflow::Observer::Level::warning, line);
   }
   return static_cast<int>(m_accounting.exit_code());
 }
@@ -192,7 +228,7 @@ int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<vo
 
   std::optional<Session> session;
   try {
-    session.emplace(info, options, messages, signals);
+    session.emplace(info, options, messages, signals, repeating_command(app, info.name));
     work(*session);
   } catch (const Error& error) {
     if (error.kind().code == kind("usage.argument").code) {

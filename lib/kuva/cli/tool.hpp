@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/cli/failure_summary.hpp>
 #include <kuva/cli/messages.hpp>
 #include <kuva/cli/options.hpp>
 #include <kuva/cli/record_writer.hpp>
@@ -27,7 +28,9 @@ struct ToolInfo {
 // A run of a tool: its streams, its count of items, and its stop request.
 class Session {
  public:
-  Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals);
+  // `repeat`: the command line of this run without its input, for the repetition of a single item.
+  Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals,
+          std::string repeat = {});
 
   const StandardOptions& options() const { return m_options; }
   // Counts what leaves (Accounting::left), also where writing it fails.
@@ -62,10 +65,12 @@ class Session {
   const StandardOptions& m_options;
   Messages& m_messages;
   const Signals& m_signals;
+  std::string m_repeat;
   bool m_text = false;
   std::unique_ptr<RecordWriter> m_writer;
   CountedSink m_sink{*this};
   workflow::Accounting m_accounting;
+  FailureSummary m_failures;
   std::chrono::steady_clock::time_point m_started = std::chrono::steady_clock::now();
 };
 
