@@ -182,6 +182,9 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
       } else {
         reader.fail("contexts", "is missing");
       }
+      if (rule.point == FaultPoint::report && rule.contexts != sandbox::ContextFault::implicit_only) {
+        reader.fail("contexts", "must be implicit-only where it is said of reports");
+      }
       break;
     case FaultAction::max_pdu:
       assign(rule.max_pdu, reader.integer("max_pdu", 0, std::numeric_limits<std::uint32_t>::max()));
@@ -202,9 +205,8 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
                                     "tls-on-plain", "no-close-notify"})) {
         rule.tls = static_cast<sandbox::TlsFault>(*fault);
       }
-      if (!sandbox::is_implemented(rule.tls)) {
-        reader.fail("tls", "the sandbox cannot do this");
-      }
+      // A fault of TLS is none of a port without it.
+      rule.match.tls = rule.tls != sandbox::TlsFault::tls_on_plain;
       break;
     case FaultAction::two_pdvs:
     case FaultAction::twice:
@@ -220,6 +222,7 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
     case FaultAction::partial:
     case FaultAction::both_lists:
     case FaultAction::stranger:
+    case FaultAction::no_role:
       break;
   }
 }

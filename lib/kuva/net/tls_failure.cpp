@@ -39,12 +39,16 @@ Error certificate_error(const TlsFacts& facts) {
                          .with("certificateIssuer", failure.issuer)
                          .with("certificateDepth", failure.depth));
   };
+  const auto validity = [&](const ErrorKind& error_kind, std::string_view how) {
+    return Error(error_kind, fmt::format("{} of {} {}: valid from {} to {}, and this machine's clock says {}",
+                                         describe(failure), peer, how, failure.valid_from, failure.valid_to,
+                                         to_rfc3339(std::chrono::system_clock::now())));
+  };
   switch (failure.code) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
+      return finish(validity(kind("tls.peer-certificate-expired"), "has expired"));
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return finish(Error(kind("tls.peer-certificate-expired"),
-                          fmt::format("{} of {} is valid from {} to {}: {}", describe(failure), peer,
-                                      failure.valid_from, failure.valid_to, why)));
+      return finish(validity(kind("tls.peer-certificate-not-yet-valid"), "is not valid yet"));
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return finish(
@@ -54,6 +58,18 @@ Error certificate_error(const TlsFacts& facts) {
                     failure.names.empty() ? "no host at all" : fmt::format("{}", fmt::join(failure.names, ", ")),
                     failure.subject))
               .with("certificateNames", failure.names));
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+      return finish(Error(kind("tls.self-signed"),
+                          fmt::format("certificate \"{}\" of {} is signed by itself", failure.subject, peer)));
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      // From here a chain that was not sent whole and a CA that is not trusted look the same.
+      return finish(Error(
+          kind("tls.untrusted"),
+          fmt::format("{} of {} is not trusted: its issuer is not among the CAs trusted here, and the peer, which "
+                      "sent {}, did not send it",
+                      describe(failure), peer,
+                      failure.sent == 1 ? "one certificate" : fmt::format("{} certificates", failure.sent))));
     default:
       return finish(
           Error(kind("tls.untrusted"), fmt::format("{} of {} is not trusted: {}", describe(failure), peer, why)));
@@ -84,13 +100,29 @@ const ErrorKind& alert_kind(int alert, const TlsFacts& facts) {
     case SSL_AD_UNKNOWN_CA:
     case SSL_AD_ACCESS_DENIED:
     case SSL_AD_DECRYPT_ERROR:
-      if (facts.is_server || !facts.certificate_requested) {
+      if (facts.is_server) {
+        return alert == SSL_AD_ACCESS_DENIED || alert == SSL_AD_DECRYPT_ERROR ? kind("tls.handshake")
+                                                                              : kind("tls.own-certificate-refused");
+      }
+      if (!facts.certificate_requested) {
         return kind("tls.handshake");
       }
       return facts.certificate_sent ? kind("tls.client-certificate-refused") : kind("tls.client-certificate-required");
     default:
       return kind("tls.handshake");
   }
+}
+
+// What of our side bears on it.
+std::string remark(const ErrorKind& error_kind, const TlsFacts& facts) {
+  if (error_kind.code == kind("tls.no-common-version").code || error_kind.code == kind("tls.no-common-cipher").code) {
+    return fmt::format("; we {} {}", facts.is_server ? "take" : "offer", facts.offer);
+  }
+  if (error_kind.code == kind("tls.own-certificate-refused").code ||
+      error_kind.code == kind("tls.client-certificate-refused").code) {
+    return fmt::format(": it refuses our certificate {}", facts.own_certificate);
+  }
+  return {};
 }
 
 std::string alert_name(int alert) {
@@ -100,11 +132,9 @@ std::string alert_name(int alert) {
 
 Error alert_error(int alert, const TlsFacts& facts) {
   const std::string name = alert_name(alert);
-  const bool is_about_ours =
-      facts.is_server && (alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_BAD_CERTIFICATE ||
-                          alert == SSL_AD_CERTIFICATE_EXPIRED || alert == SSL_AD_CERTIFICATE_UNKNOWN);
-  return Error(alert_kind(alert, facts), fmt::format("{} ended TLS with the alert \"{}\" ({}){}", name_of(facts.peer),
-                                                     name, alert, is_about_ours ? ": it refuses our certificate" : ""))
+  const ErrorKind& error_kind = alert_kind(alert, facts);
+  return Error(error_kind, fmt::format("{} ended TLS with the alert \"{}\" ({}){}", name_of(facts.peer), name, alert,
+                                       remark(error_kind, facts)))
       .with("tlsAlert", name);
 }
 
@@ -194,7 +224,9 @@ Error failure_without_peer(const TlsFacts& facts) {
     ERR_clear_error();
     return Error(kind("tls.untrusted"), fmt::format("{} showed no client certificate", name_of(facts.peer)));
   }
-  return Error(reason_kind(reason), fmt::format("TLS with {} failed: {}", name_of(facts.peer), openssl_reasons()));
+  const ErrorKind& error_kind = reason_kind(reason);
+  return Error(error_kind, fmt::format("TLS with {} failed: {}{}", name_of(facts.peer), openssl_reasons(),
+                                       remark(error_kind, facts)));
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct CertificateFailure {
   std::string valid_from;
   std::string valid_to;
   std::vector<std::string> names;  // that the certificate is for
+  int sent = 0;                    // certificates that the peer sent
 };
 // The host names and addresses that a certificate is for (SAN), at most 20 of them.
 std::vector<std::string> names_of(const X509* certificate);
@@ -37,6 +38,8 @@ struct TlsFacts {
   int error_number = 0;
   std::string expected_name;
   std::string first_bytes;
+  std::string offer;            // ours: versions and suites
+  std::string own_certificate;  // subject, issuer, end
   std::optional<CertificateFailure> certificate;
 };
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -22,15 +23,16 @@ namespace {
 constexpr const char* k_incoming = ".incoming";
 constexpr const char* k_index_file = ".index.db";
 constexpr const char* k_lock_file = ".lock";
-constexpr int k_index_version = 1;
+constexpr int k_index_version = 2;
 
 constexpr const char* k_schema =
     "CREATE TABLE instance("
     "sop_instance TEXT PRIMARY KEY, sop_class TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL,"
     "patient TEXT NOT NULL, issuer TEXT NOT NULL, source TEXT NOT NULL, size INTEGER NOT NULL,"
-    "modified INTEGER NOT NULL) WITHOUT ROWID;"
+    "modified INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX instance_study ON instance(study);"
-    "PRAGMA user_version=1;";
+    "CREATE TABLE seen_transaction(uid TEXT PRIMARY KEY) WITHOUT ROWID;"
+    "PRAGMA user_version=2;";
 
 std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
@@ -47,9 +49,52 @@ void flush_directory(const fs::path& path) {
   }
 }
 
+// Errors: local.read.
+std::string digest_of(const fs::path& path) {
+  constexpr std::size_t k_piece = 1U << 18U;
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    throw read_error(path, errno);
+  }
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(k_piece);
+  Sha256 hash;
+  for (;;) {
+    const ssize_t count = ::read(fd.get(), buffer.get(), k_piece);
+    if (count == 0) {
+      return hash.finish();
+    }
+    if (count > 0) {
+      hash.add({buffer.get(), static_cast<std::size_t>(count)});
+    } else if (errno != EINTR) {
+      throw read_error(path, errno);
+    }
+  }
+}
+
 bool is_hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
 
 }  // namespace
+
+Sha256::Sha256() : m_context(EVP_MD_CTX_new()) {
+  if (!m_context || EVP_DigestInit_ex(m_context.get(), EVP_sha256(), nullptr) != 1) {
+    throw Error(kind("local.resource"), "no memory for a digest");
+  }
+}
+
+void Sha256::add(std::span<const std::byte> bytes) {
+  if (EVP_DigestUpdate(m_context.get(), bytes.data(), bytes.size()) != 1) {
+    throw Error(kind("local.resource"), "a digest cannot be made");
+  }
+}
+
+std::string Sha256::finish() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (EVP_DigestFinal_ex(m_context.get(), digest.data(), &size) != 1) {
+    throw Error(kind("local.resource"), "a digest cannot be made");
+  }
+  return {reinterpret_cast<const char*>(digest.data()), size};
+}
 
 IncomingFile::IncomingFile(fs::path path, FileDescriptor fd) : m_path(std::move(path)), m_fd(std::move(fd)) {}
 
@@ -61,6 +106,7 @@ IncomingFile::~IncomingFile() {
 
 void IncomingFile::write(std::span<const std::byte> bytes) {
   m_size += bytes.size();
+  m_hash.add(bytes);
   while (!bytes.empty()) {
     const ssize_t count = ::write(m_fd.get(), bytes.data(), bytes.size());
     if (count < 0) {
@@ -79,6 +125,7 @@ void IncomingFile::close(bool durable) {
     throw write_error(m_path, errno);
   }
   m_modified = nanoseconds(status.st_mtim);
+  m_digest = m_hash.finish();
   m_fd.reset();
 }
 
@@ -118,7 +165,7 @@ class Archive::Index {
   }
 
   void put(const StoredObject& object) {
-    Statement statement(*this, "INSERT OR REPLACE INTO instance VALUES(?,?,?,?,?,?,?,?,?)");
+    Statement statement(*this, "INSERT OR REPLACE INTO instance VALUES(?,?,?,?,?,?,?,?,?,?)");
     int at = 0;
     for (const std::string* text :
          {&object.sop_instance_uid, &object.sop_class_uid, &object.study_instance_uid, &object.series_instance_uid,
@@ -127,7 +174,16 @@ class Archive::Index {
     }
     statement.bind(++at, static_cast<std::int64_t>(object.size));
     statement.bind(++at, object.modified);
+    statement.bind_bytes(++at, object.digest);
     statement.step();
+  }
+
+  // False when it was there.
+  bool note_transaction(const std::string& transaction_uid) {
+    Statement statement(*this, "INSERT OR IGNORE INTO seen_transaction VALUES(?)");
+    statement.bind(1, transaction_uid);
+    statement.step();
+    return sqlite3_changes(m_database) == 1;
   }
 
   void erase(const std::string& sop_instance_uid) {
@@ -162,6 +218,9 @@ class Archive::Index {
     sqlite3_stmt* get() { return m_statement; }
     void bind(int at, const std::string& text) {
       sqlite3_bind_text64(m_statement, at, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+    }
+    void bind_bytes(int at, const std::string& bytes) {
+      sqlite3_bind_blob64(m_statement, at, bytes.data(), bytes.size(), SQLITE_STATIC);
     }
     void bind(int at, std::int64_t number) { sqlite3_bind_int64(m_statement, at, number); }
     bool step() {
@@ -205,6 +264,7 @@ class Archive::Index {
     object.source_ae = text(6);
     object.size = static_cast<std::uint64_t>(sqlite3_column_int64(statement.get(), 7));
     object.modified = sqlite3_column_int64(statement.get(), 8);
+    object.digest = text(9);
     return object;
   }
 
@@ -270,9 +330,12 @@ Archive::~Archive() = default;
 void Archive::bring_up_to_date() {
   m_index->execute("BEGIN");
   for (auto row = m_index->next({}); row; row = m_index->next(row->sop_instance_uid)) {
+    // What differs from what was stored stays known by its digest: it is damaged, and must not pass for a new object.
     struct stat status {};
-    if (::stat(path_of(*row).c_str(), &status) != 0 || static_cast<std::uint64_t>(status.st_size) != row->size ||
-        nanoseconds(status.st_mtim) != row->modified) {
+    const bool is_there = ::stat(path_of(*row).c_str(), &status) == 0;
+    const bool differs =
+        static_cast<std::uint64_t>(status.st_size) != row->size || nanoseconds(status.st_mtim) != row->modified;
+    if (!is_there || (differs && row->digest.empty())) {
       m_index->erase(row->sop_instance_uid);
     }
   }
@@ -352,6 +415,7 @@ void Archive::make_directories(const StoredObject& object) const {
 Archive::Placed Archive::place(IncomingFile& file, StoredObject object, Overwrite policy) {
   object.size = file.size();
   object.modified = file.modified();
+  object.digest = file.digest();
   Placed placed;
   {
     const std::lock_guard lock(m_mutex);
@@ -418,6 +482,11 @@ std::uint16_t Archive::check(const dimse::SopReference& reference) {
     return 0x0119;
   }
   try {
+    if (!known->digest.empty()) {
+      return static_cast<std::uint64_t>(status.st_size) == known->size && digest_of(path_of(*known)) == known->digest
+                 ? 0x0000
+                 : 0x0110;
+    }
     const dicom::InstanceAttributes attributes = dicom::read_header(path_of(*known)).attributes;
     const bool sound = static_cast<std::uint64_t>(status.st_size) == known->size &&
                        attributes.sop_class_uid == known->sop_class_uid &&
@@ -428,6 +497,11 @@ std::uint16_t Archive::check(const dimse::SopReference& reference) {
   } catch (const Error&) {
     return 0x0110;
   }
+}
+
+bool Archive::note_transaction(const std::string& transaction_uid) {
+  const std::lock_guard lock(m_mutex);
+  return m_index->note_transaction(transaction_uid);
 }
 
 std::uint64_t Archive::instances() {

@@ -3,6 +3,8 @@
 #include <kuva/core/file.hpp>
 #include <kuva/dimse/commitment.hpp>
 
+#include <openssl/evp.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -24,6 +26,21 @@ struct StoredObject {
   std::string source_ae;
   std::uint64_t size = 0;     // of the file
   std::int64_t modified = 0;  // ns since 1970, of the file
+  std::string digest;         // SHA-256 of the file, as it came; empty: not known
+};
+
+// SHA-256, a piece at a time. Errors: local.resource.
+class Sha256 {
+ public:
+  Sha256();
+  void add(std::span<const std::byte> bytes);
+  std::string finish();  // 32 bytes; once
+
+ private:
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Free> m_context;
 };
 
 // An object that is coming in: a temporary file in the archive, removed with its owner unless it was placed.
@@ -42,6 +59,7 @@ class IncomingFile {
   const std::filesystem::path& path() const { return m_path; }
   std::uint64_t size() const { return m_size; }
   std::int64_t modified() const { return m_modified; }
+  const std::string& digest() const { return m_digest; }  // once it is closed
   void disown() { m_path.clear(); }
 
  private:
@@ -49,6 +67,8 @@ class IncomingFile {
   FileDescriptor m_fd;
   std::uint64_t m_size = 0;
   std::int64_t m_modified = 0;
+  Sha256 m_hash;
+  std::string m_digest;
 };
 
 // The files STORAGE/<study>/<series>/<sop instance>.dcm and an index of them in SQLite. The files are the truth: the
@@ -81,7 +101,11 @@ class Archive {
   // On disk on return when the archive is durable. Errors: local.write.
   Placed place(IncomingFile& file, StoredObject object, Overwrite policy);
 
-  // 0 when the instance is on disk as it was stored, otherwise the Failure Reason of PS3.3 C.14.1.1.
+  // False when the Transaction UID has been used before.
+  bool note_transaction(const std::string& transaction_uid);
+
+  // 0 when the instance is on disk as it was stored (its bytes by their digest), otherwise the Failure Reason of PS3.3
+  // C.14.1.1.
   std::uint16_t check(const dimse::SopReference& reference);
 
   std::uint64_t instances();

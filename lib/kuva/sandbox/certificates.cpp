@@ -1,5 +1,6 @@
 #include <kuva/core/error.hpp>
 #include <kuva/core/file.hpp>
+#include <kuva/sandbox/certificates.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 
 #include <fmt/format.h>
@@ -30,13 +31,10 @@ struct Freed {
     Free(object);
   }
 };
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freed<X509_EXTENSION_free>>;
 using Number = std::unique_ptr<BIGNUM, Freed<BN_free>>;
 
-constexpr long k_ten_years = 3652L * 24 * 3600;
 constexpr std::uint64_t k_largest_pem = 1U << 20U;
 
 Error failure(std::string_view what) {
@@ -46,17 +44,6 @@ Error failure(std::string_view what) {
   return Error(kind("tls.config"),
                fmt::format("cannot make {}: {}", what, reason == nullptr ? "OpenSSL failed" : reason));
 }
-
-struct Identity {
-  Key key;
-  Certificate certificate;
-};
-
-struct Purpose {
-  std::string_view file;
-  std::string_view name;  // common name
-  std::vector<std::pair<int, const char*>> extensions;
-};
 
 void add_extension(X509& certificate, X509& issuer, int type, const char* value) {
   X509V3_CTX context;
@@ -75,42 +62,6 @@ void set_random_serial(X509& certificate) {
       BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(&certificate)) == nullptr) {
     throw failure("a serial number");
   }
-}
-
-// `ca` null: signed by itself.
-Identity make_identity(const Purpose& purpose, const Identity* ca) {
-  Identity identity;
-  identity.key.reset(EVP_EC_gen("P-256"));
-  identity.certificate.reset(X509_new());
-  if (!identity.key || !identity.certificate) {
-    throw failure("a key");
-  }
-  X509& certificate = *identity.certificate;
-  X509& issuer = ca == nullptr ? certificate : *ca->certificate;
-  EVP_PKEY& issuer_key = ca == nullptr ? *identity.key : *ca->key;
-  constexpr long k_version_3 = 2;
-  constexpr long k_clock_skew = 300;
-  set_random_serial(certificate);
-  X509_NAME* const subject = X509_get_subject_name(&certificate);
-  const auto* const name = reinterpret_cast<const unsigned char*>(purpose.name.data());
-  if (X509_set_version(&certificate, k_version_3) != 1 ||
-      X509_gmtime_adj(X509_getm_notBefore(&certificate), -k_clock_skew) == nullptr ||
-      X509_gmtime_adj(X509_getm_notAfter(&certificate), k_ten_years) == nullptr ||
-      X509_set_pubkey(&certificate, identity.key.get()) != 1 ||
-      X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8, name, static_cast<int>(purpose.name.size()),
-                                 -1, 0) != 1 ||
-      X509_set_issuer_name(&certificate, X509_get_subject_name(&issuer)) != 1) {
-    throw failure("a certificate");
-  }
-  add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
-  add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always");
-  for (const auto& [type, value] : purpose.extensions) {
-    add_extension(certificate, issuer, type, value);
-  }
-  if (X509_sign(&certificate, &issuer_key, EVP_sha256()) == 0) {
-    throw failure("a signature");
-  }
-  return identity;
 }
 
 void write_pem(const fs::path& path, BIO& pem, unsigned mode) {
@@ -133,20 +84,6 @@ void write_identity(const fs::path& directory, std::string_view name, const Iden
   write_pem(directory / fmt::format("{}.pem", name), *certificate, 0644);
 }
 
-Identity read_identity(const fs::path& directory, std::string_view name) {
-  const std::string key_text = read_small_file(directory / fmt::format("{}.key", name), k_largest_pem);
-  const std::string certificate_text = read_small_file(directory / fmt::format("{}.pem", name), k_largest_pem);
-  const Bio key(BIO_new_mem_buf(key_text.data(), static_cast<int>(key_text.size())));
-  const Bio certificate(BIO_new_mem_buf(certificate_text.data(), static_cast<int>(certificate_text.size())));
-  Identity identity;
-  identity.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr));
-  identity.certificate.reset(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
-  if (!identity.key || !identity.certificate) {
-    throw failure(fmt::format("anything with the {} of {}", name, directory.string()));
-  }
-  return identity;
-}
-
 // True when both files are there. One without the other is not overwritten.
 bool exists(const fs::path& directory, std::string_view name) {
   std::error_code ignored;
@@ -162,6 +99,69 @@ bool exists(const fs::path& directory, std::string_view name) {
 
 }  // namespace
 
+Identity make_identity(const CertificateSpec& spec, const Identity* ca) {
+  Identity identity;
+  identity.key.reset(EVP_EC_gen("P-256"));
+  identity.certificate.reset(X509_new());
+  if (!identity.key || !identity.certificate) {
+    throw failure("a key");
+  }
+  X509& certificate = *identity.certificate;
+  X509& issuer = ca == nullptr ? certificate : *ca->certificate;
+  EVP_PKEY& issuer_key = ca == nullptr ? *identity.key : *ca->key;
+  constexpr long k_version_3 = 2;
+  set_random_serial(certificate);
+  X509_NAME* const subject = X509_get_subject_name(&certificate);
+  const auto* const name = reinterpret_cast<const unsigned char*>(spec.name.data());
+  if (X509_set_version(&certificate, k_version_3) != 1 ||
+      X509_gmtime_adj(X509_getm_notBefore(&certificate), spec.begins.count()) == nullptr ||
+      X509_gmtime_adj(X509_getm_notAfter(&certificate), spec.ends.count()) == nullptr ||
+      X509_set_pubkey(&certificate, identity.key.get()) != 1 ||
+      X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8, name, static_cast<int>(spec.name.size()), -1,
+                                 0) != 1 ||
+      X509_set_issuer_name(&certificate, X509_get_subject_name(&issuer)) != 1) {
+    throw failure("a certificate");
+  }
+  add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
+  add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always");
+  for (const auto& [type, value] : spec.extensions) {
+    add_extension(certificate, issuer, type, value.c_str());
+  }
+  if (X509_sign(&certificate, &issuer_key, EVP_sha256()) == 0) {
+    throw failure("a signature");
+  }
+  return identity;
+}
+
+CertificateSpec authority_spec(std::string name) {
+  // Room for one intermediate CA below it.
+  return {std::move(name),
+          {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"}, {NID_key_usage, "critical,keyCertSign,cRLSign"}}};
+}
+
+CertificateSpec end_entity_spec(std::string name, std::string alternative_names) {
+  return {std::move(name),
+          {{NID_basic_constraints, "critical,CA:FALSE"},
+           {NID_key_usage, "critical,digitalSignature"},
+           {NID_ext_key_usage, "serverAuth,clientAuth"},
+           {NID_subject_alt_name, std::move(alternative_names)}}};
+}
+
+Identity read_identity(const fs::path& key_file, const fs::path& certificate_file) {
+  std::string key_text = read_small_file(key_file, k_largest_pem);
+  const std::string certificate_text = read_small_file(certificate_file, k_largest_pem);
+  const Bio key(BIO_new_mem_buf(key_text.data(), static_cast<int>(key_text.size())));
+  const Bio certificate(BIO_new_mem_buf(certificate_text.data(), static_cast<int>(certificate_text.size())));
+  Identity identity;
+  identity.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr));
+  identity.certificate.reset(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
+  OPENSSL_cleanse(key_text.data(), key_text.size());
+  if (!identity.key || !identity.certificate) {
+    throw failure(fmt::format("anything with {} and {}", key_file.string(), certificate_file.string()));
+  }
+  return identity;
+}
+
 void make_certificates(const fs::path& directory) {
   const fs::path tls = directory / "tls";
   std::error_code error;
@@ -169,31 +169,20 @@ void make_certificates(const fs::path& directory) {
   if (error) {
     throw write_error(tls, error.value());
   }
-  constexpr const char* k_names = "DNS:localhost,IP:127.0.0.1,IP:::1";
-  const Purpose authority{
-      "ca",
-      "kuva sandbox CA",
-      {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"}, {NID_key_usage, "critical,keyCertSign,cRLSign"}}};
-  const auto end_entity = [&](std::string_view file, std::string_view name) {
-    return Purpose{file,
-                   name,
-                   {{NID_basic_constraints, "critical,CA:FALSE"},
-                    {NID_key_usage, "critical,digitalSignature"},
-                    {NID_ext_key_usage, "serverAuth,clientAuth"},
-                    {NID_subject_alt_name, k_names}}};
-  };
-  const Purpose signing{
-      "signing",
+  const CertificateSpec signing{
       "kuva sandbox signing",
       {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature,nonRepudiation"}}};
-  if (!exists(tls, authority.file)) {
-    write_identity(tls, authority.file, make_identity(authority, nullptr));
+  if (!exists(tls, "ca")) {
+    write_identity(tls, "ca", make_identity(authority_spec("kuva sandbox CA"), nullptr));
   }
-  const Identity ca = read_identity(tls, authority.file);
-  for (const Purpose& purpose :
-       {end_entity("server", "kuva sandbox server"), end_entity("client", "kuva sandbox client"), signing}) {
-    if (!exists(tls, purpose.file)) {
-      write_identity(tls, purpose.file, make_identity(purpose, &ca));
+  const Identity ca = read_identity(tls / "ca.key", tls / "ca.pem");
+  const std::vector<std::pair<std::string_view, CertificateSpec>> wanted{
+      {"server", end_entity_spec("kuva sandbox server", std::string(k_local_names))},
+      {"client", end_entity_spec("kuva sandbox client", std::string(k_local_names))},
+      {"signing", signing}};
+  for (const auto& [file, spec] : wanted) {
+    if (!exists(tls, file)) {
+      write_identity(tls, file, make_identity(spec, &ca));
     }
   }
 }

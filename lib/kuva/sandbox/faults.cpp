@@ -57,6 +57,7 @@ constexpr auto k_actions = std::to_array<Word<FaultAction>>({
     {FaultAction::partial, "partial"},
     {FaultAction::both_lists, "both-lists"},
     {FaultAction::stranger, "stranger"},
+    {FaultAction::no_role, "no-role"},
 });
 
 template <typename Enum, std::size_t Size>
@@ -78,7 +79,22 @@ struct Ability {
   FaultAction action;
 };
 constexpr auto k_abilities = std::to_array<Ability>({
+    {FaultPoint::connect, FaultAction::tls},
     {FaultPoint::associate, FaultAction::reject},
+    {FaultPoint::report, FaultAction::silent},
+    {FaultPoint::report, FaultAction::delay},
+    {FaultPoint::report, FaultAction::close},
+    {FaultPoint::report, FaultAction::abort},
+    {FaultPoint::report, FaultAction::contexts},
+    {FaultPoint::report, FaultAction::status},
+    {FaultPoint::report, FaultAction::twice},
+    {FaultPoint::report, FaultAction::same_association},
+    {FaultPoint::report, FaultAction::other_association},
+    {FaultPoint::report, FaultAction::before_response},
+    {FaultPoint::report, FaultAction::partial},
+    {FaultPoint::report, FaultAction::both_lists},
+    {FaultPoint::report, FaultAction::stranger},
+    {FaultPoint::report, FaultAction::no_role},
 });
 
 // A number from 0 to less than 1 that depends on nothing but its arguments (SplitMix64 by Steele, Lea and Flood).
@@ -110,8 +126,6 @@ bool is_implemented(FaultPoint point, FaultAction action) {
     return ability.point == point && ability.action == action;
   });
 }
-
-bool is_implemented(TlsFault) { return false; }
 
 bool FaultPlan::has(FaultPoint point) const {
   return std::any_of(m_settings.rules.begin(), m_settings.rules.end(),

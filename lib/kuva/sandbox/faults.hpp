@@ -61,7 +61,8 @@ enum class FaultAction {
   before_response,
   partial,
   both_lists,
-  stranger
+  stranger,
+  no_role
 };
 std::string_view to_string(FaultAction action);
 std::optional<FaultAction> fault_action(std::string_view word);
@@ -83,7 +84,6 @@ enum class TlsFault {
   tls_on_plain,         // TLS where plain DICOM is expected
   no_close_notify
 };
-bool is_implemented(TlsFault fault);
 
 // How the presentation contexts of a request are answered.
 enum class ContextFault {

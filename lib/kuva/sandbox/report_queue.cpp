@@ -25,6 +25,9 @@ Json to_json(const DueReport& report) {
   json["aeTitle"] = report.ae_title;
   json["TransactionUID"] = report.request.transaction_uid;
   json["references"] = std::move(references);
+  if (report.failure_reason != 0) {
+    json["failureReason"] = report.failure_reason;
+  }
   return json;
 }
 
@@ -35,6 +38,7 @@ std::optional<DueReport> from_file(const fs::path& file) {
     report.file = file;
     report.ae_title = json.at("aeTitle").get<std::string>();
     report.request.transaction_uid = json.at("TransactionUID").get<std::string>();
+    report.failure_reason = json.value("failureReason", std::uint16_t{0});
     for (const Json& reference : json.at("references")) {
       report.request.references.push_back({reference.at(0).get<std::string>(), reference.at(1).get<std::string>()});
     }
@@ -70,21 +74,15 @@ void ReportQueue::load() {
   }
 }
 
-void ReportQueue::add(std::string ae_title, dimse::CommitmentRequest request, std::uint64_t association,
-                      std::chrono::milliseconds delay) {
-  DueReport report;
+DueReport ReportQueue::save(DueReport report) {
   report.file = m_directory / (dicom::make_uid() + ".json");
-  report.ae_title = std::move(ae_title);
-  report.request = std::move(request);
-  report.association = association;
-  report.due = Clock::now() + delay;
   AtomicFile file(report.file, 0640);
   file.write(to_json(report).dump());
   file.commit(m_durable);
-  const std::lock_guard lock(m_mutex);
-  m_reports.push_back(std::move(report));
-  m_changed.notify_all();
+  return report;
 }
+
+void ReportQueue::add(DueReport report, std::chrono::milliseconds delay) { retry(save(std::move(report)), delay); }
 
 void ReportQueue::association_closed(std::uint64_t association) {
   const std::lock_guard lock(m_mutex);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <kuva/dimse/commitment.hpp>
+#include <kuva/sandbox/faults.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -12,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kuva::sandbox {
 
@@ -20,8 +22,10 @@ struct DueReport {
   std::filesystem::path file;
   std::string ae_title;  // whom to report to
   dimse::CommitmentRequest request;
-  std::uint64_t association = 0;  // the one it came on, while that is open; 0: closed, or of an earlier run
-  unsigned attempts = 0;          // in this run
+  std::uint16_t failure_reason = 0;  // of every instance: the request itself was wrong
+  std::vector<FaultRule> faults;     // of this run
+  std::uint64_t association = 0;     // the one it came on, while that is open; 0: closed, or of an earlier run
+  unsigned attempts = 0;             // in this run
   std::chrono::steady_clock::time_point due;
 };
 
@@ -33,8 +37,9 @@ class ReportQueue {
   ReportQueue(std::filesystem::path directory, bool durable);
 
   // Saves the request: when it returns, the report will be made. Errors: local.write.
-  void add(std::string ae_title, dimse::CommitmentRequest request, std::uint64_t association,
-           std::chrono::milliseconds delay);
+  void add(DueReport report, std::chrono::milliseconds delay);
+  // The same, and the report is the caller's until done() or retry().
+  DueReport save(DueReport report);
   // The association is gone: its reports may go another way.
   void association_closed(std::uint64_t association);
 

@@ -2,10 +2,12 @@
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/dimse/status.hpp>
+#include <kuva/sandbox/commitment_reports.hpp>
 #include <kuva/sandbox/connection_faults.hpp>
 #include <kuva/sandbox/negotiation.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 #include <kuva/sandbox/session.hpp>
+#include <kuva/sandbox/tls_faults.hpp>
 
 #include <fmt/format.h>
 
@@ -75,14 +77,23 @@ class HeldStream : public net::Stream {
     m_stream->write_all(pieces, stall_limit);
   }
   bool wait_readable(Deadline deadline) override { return m_stream->wait_readable(deadline); }
-  void close(Deadline deadline) noexcept override { m_stream->close(deadline); }
+  void close(Deadline deadline) noexcept override {
+    if (m_ends_abruptly) {
+      m_stream->shutdown();
+    }
+    m_stream->close(deadline);
+  }
   void shutdown() noexcept override { m_stream->shutdown(); }
   const Peer& peer() const override { return m_stream->peer(); }
   std::string local_address() const override { return m_stream->local_address(); }
 
+  // From now on it ends without the good order of TLS (close_notify).
+  void end_abruptly() { m_ends_abruptly = true; }
+
  private:
   std::unique_ptr<net::Stream> m_stream;
   Handle& m_handle;
+  bool m_ends_abruptly = false;
 };
 
 // A thread and what ends it.
@@ -111,6 +122,8 @@ class Server : public Sandbox {
   void serve(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
   void deliver_reports(Worker& worker);
   void deliver(Worker& worker, DueReport report);
+  std::uint16_t exchange(dimse::Messenger& messenger, std::uint64_t number, const DueReport& report,
+                         const dimse::CommitmentReport& content);
   void reap();
 
   const Settings m_settings;
@@ -119,6 +132,7 @@ class Server : public Sandbox {
   Archive m_archive;
   ReportQueue m_reports;
   FaultPlan m_faults;
+  TlsFaults m_tls_faults;
   Repository m_repository;
   std::shared_ptr<const net::TlsContext> m_server_tls;
   std::shared_ptr<const net::TlsContext> m_client_tls;
@@ -142,10 +156,16 @@ Server::Server(const Settings& settings)
       m_archive(settings.storage, settings.durable),
       m_reports(settings.storage / ".reports", settings.durable),
       m_faults(settings.faults),
+      m_tls_faults(settings.tls),
       m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_faults} {
   bool reports_over_tls = false;
   for (const KnownAe& known : m_settings.known_aes) {
     reports_over_tls = reports_over_tls || (known.endpoint && known.tls);
+  }
+  for (const FaultRule& rule : m_settings.faults.rules) {
+    if (rule.action == FaultAction::tls) {
+      static_cast<void>(m_tls_faults.context(rule.tls));  // what cannot be done is said now
+    }
   }
   if (m_settings.tls_port) {
     m_server_tls = net::TlsContext::server(m_settings.tls);
@@ -280,10 +300,21 @@ void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_pt
   const std::uint64_t number = ++m_last_association;
   Json peer_facts{{"peer", incoming.peer().to_json()}};
   ConnectionFaults faults(m_faults, m_transcript, number, tls != nullptr);
-  std::unique_ptr<net::Stream> stream;
+  std::unique_ptr<HeldStream> stream;
   try {
-    stream =
-        std::make_unique<HeldStream>(incoming.open(tls, Deadline::after(m_settings.timeouts.associate)), worker.handle);
+    auto context = tls;
+    bool ends_abruptly = false;
+    for (const FaultRule& rule : faults.at_connect()) {
+      if (rule.action == FaultAction::tls) {
+        context = m_tls_faults.context(rule.tls);
+        ends_abruptly = rule.tls == TlsFault::no_close_notify;
+      }
+    }
+    stream = std::make_unique<HeldStream>(incoming.open(context, Deadline::after(m_settings.timeouts.associate)),
+                                          worker.handle);
+    if (ends_abruptly) {
+      stream->end_abruptly();
+    }
   } catch (const Error& error) {
     peer_facts["error"] = error.to_json();
     m_transcript.write(tls ? "tls-failed" : "connection-failed", number, peer_facts);
@@ -340,6 +371,36 @@ void Server::deliver_reports(Worker& worker) {
   worker.is_done = true;
 }
 
+// One N-EVENT-REPORT on an association of ours; the status of its response.
+std::uint16_t Server::exchange(dimse::Messenger& messenger, std::uint64_t number, const DueReport& report,
+                               const dimse::CommitmentReport& content) {
+  ul::Association& association = messenger.association();
+  const std::uint16_t id = messenger.next_message_id();
+  const dimse::Command command = dimse::make_commitment_report_command(id, content);
+  const std::uint8_t context_id = association.contexts().front().id;
+  messenger.send(context_id, command, dimse::to_data_set(content));
+  m_transcript.write("message-sent", number, describe(dimse::Messenger::Message{context_id, command}));
+  const bool is_first = report.attempts == 1;
+  if (is_first && find_fault(report.faults, FaultAction::abort) != nullptr) {
+    association.abort();
+    throw Error(kind("association.aborted"), "a fault: the association was aborted before the response");
+  }
+  if (is_first && find_fault(report.faults, FaultAction::close) != nullptr) {
+    association.shutdown();
+    throw Error(kind("connection.lost"), "a fault: the connection was closed before the response");
+  }
+  dimse::Messenger::Message response;
+  if (messenger.receive(Deadline::after(k_report_response), response) != dimse::Messenger::Event::message ||
+      response.command.field != dimse::CommandField::n_event_report_rsp ||
+      response.command.message_id_responded_to != id) {
+    association.abort();
+    throw Error(kind("dimse.unexpected-response"), "the peer did not answer the report");
+  }
+  m_transcript.write("message-received", number, describe(response));
+  messenger.receive_data([](std::span<const std::byte>) {}, m_settings.timeouts.stall);
+  return response.command.status.value_or(0);
+}
+
 void Server::deliver(Worker& worker, DueReport report) {
   const KnownAe& known = *find_ae(m_settings, report.ae_title);
   const std::uint64_t number = ++m_last_association;
@@ -347,6 +408,7 @@ void Server::deliver(Worker& worker, DueReport report) {
   facts["calledAE"] = report.ae_title;
   facts["TransactionUID"] = report.request.transaction_uid;
   facts["attempt"] = ++report.attempts;
+  bool is_delivered = false;
   const auto again = [&](const Error& error) {
     facts["error"] = error.to_json();
     if (const auto delay = retry_delay(m_settings, report.attempts)) {
@@ -356,9 +418,9 @@ void Server::deliver(Worker& worker, DueReport report) {
     m_transcript.write("report-failed", number, facts);
   };
   try {
-    const dimse::CommitmentReport content = make_report(m_archive, report.request, m_settings.ae_title);
-    facts["committed"] = content.committed.size();
-    facts["failed"] = content.failed.size();
+    const auto contents = make_reports(m_archive, report, m_settings.ae_title);
+    facts["committed"] = contents.back().committed.size();
+    facts["failed"] = contents.back().failed.size();
 
     net::ConnectSettings connect;
     connect.endpoint = *known.endpoint;
@@ -368,14 +430,17 @@ void Server::deliver(Worker& worker, DueReport report) {
     request.called_ae = known.ae_title;
     request.calling_ae = m_settings.ae_title;
     request.application_context = dicom::uids::application_context;
-    request.contexts.push_back(
-        {1,
-         std::string(dicom::uids::storage_commitment_push_model),
-         {std::string(dicom::k_implicit_vr_little_endian), std::string(dicom::k_explicit_vr_little_endian)}});
+    std::vector<std::string> syntaxes{std::string(dicom::k_implicit_vr_little_endian)};
+    if (find_fault(report.faults, FaultAction::contexts) == nullptr) {
+      syntaxes.emplace_back(dicom::k_explicit_vr_little_endian);
+    }
+    request.contexts.push_back({1, std::string(dicom::uids::storage_commitment_push_model), std::move(syntaxes)});
     request.max_pdu_length = m_settings.max_pdu;
     request.implementation_class_uid = dicom::implementation_class_uid();
     request.implementation_version_name = dicom::implementation_version_name();
-    request.roles.push_back({std::string(dicom::uids::storage_commitment_push_model), false, true});
+    if (find_fault(report.faults, FaultAction::no_role) == nullptr) {
+      request.roles.push_back({std::string(dicom::uids::storage_commitment_push_model), false, true});
+    }
     const auto association = ul::Association::request(
         std::make_unique<HeldStream>(net::connect(connect), worker.handle), request, m_settings.timeouts);
     Json opened;
@@ -385,28 +450,17 @@ void Server::deliver(Worker& worker, DueReport report) {
       throw Error(kind("negotiate.sop-class"), "the peer does not take storage commitment reports");
     }
     dimse::Messenger messenger(*association);
-    const std::uint16_t id = messenger.next_message_id();
-    const dimse::Command command = dimse::make_commitment_report_command(id, content);
-    const std::uint8_t context_id = association->contexts().front().id;
-    messenger.send(context_id, command, dimse::to_data_set(content));
-    m_transcript.write("message-sent", number, describe(dimse::Messenger::Message{context_id, command}));
-    dimse::Messenger::Message response;
-    if (messenger.receive(Deadline::after(k_report_response), response) != dimse::Messenger::Event::message ||
-        response.command.field != dimse::CommandField::n_event_report_rsp ||
-        response.command.message_id_responded_to != id) {
-      association->abort();
-      throw Error(kind("dimse.unexpected-response"), "the peer did not answer the report");
+    for (const dimse::CommitmentReport& content : contents) {
+      facts["status"] = dimse::hex(exchange(messenger, number, report, content));
     }
-    m_transcript.write("message-received", number, describe(response));
-    messenger.receive_data([](std::span<const std::byte>) {}, m_settings.timeouts.stall);
     // Whatever the status: the SCU has it (dcm4chee-arc does not send it again either).
     m_reports.done(report);
-    facts["status"] = dimse::hex(response.command.status.value_or(0));
+    is_delivered = true;
     m_transcript.write("report-delivered", number, facts);
     association->release();
     m_transcript.write("association-released", number, Json::object());
   } catch (const Error& error) {
-    if (!facts.contains("status")) {
+    if (!is_delivered) {
       again(error);
     }
   } catch (const std::exception& error) {

@@ -1,4 +1,6 @@
 #include <kuva/dicom/uid.hpp>
+#include <kuva/sandbox/commitment_reports.hpp>
+#include <kuva/sandbox/connection_faults.hpp>
 #include <kuva/sandbox/session.hpp>
 
 #include <fmt/format.h>
@@ -9,34 +11,18 @@ namespace kuva::sandbox {
 
 namespace {
 
+constexpr std::uint16_t k_duplicate_transaction = 0x0131;  // PS3.3 C.14.1.1
+
 Json facts_of(const DueReport& report, const dimse::CommitmentReport& content) {
   Json json;
   json["calledAE"] = report.ae_title;
-  json["TransactionUID"] = report.request.transaction_uid;
+  json["TransactionUID"] = content.transaction_uid;
   json["committed"] = content.committed.size();
   json["failed"] = content.failed.size();
   return json;
 }
 
 }  // namespace
-
-dimse::CommitmentReport make_report(Archive& archive, const dimse::CommitmentRequest& request,
-                                    const std::string& retrieve_ae_title) {
-  dimse::CommitmentReport report;
-  report.transaction_uid = request.transaction_uid;
-  for (const dimse::SopReference& reference : request.references) {
-    const std::uint16_t reason = archive.check(reference);
-    if (reason == 0) {
-      report.committed.push_back(reference);
-    } else {
-      report.failed.push_back({reference, reason});
-    }
-  }
-  if (!report.committed.empty()) {
-    report.retrieve_ae_title = retrieve_ae_title;
-  }
-  return report;
-}
 
 std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, unsigned attempts) {
   constexpr std::chrono::milliseconds k_longest{600'000};
@@ -64,7 +50,8 @@ void Session::trace(const dimse::Messenger::Message& message, bool received) {
   m_repository.transcript.write(received ? "message-received" : "message-sent", m_number, facts);
 }
 
-dimse::Command Session::act(const dimse::Messenger::Message& message, const dicom::DataSet& data) {
+dimse::Command Session::act(dimse::Messenger& messenger, const dimse::Messenger::Message& message,
+                            const dicom::DataSet& data) {
   const dimse::Command& request = message.command;
   const auto refuse = [&request](std::uint16_t status, std::string comment) {
     dimse::Command response = dimse::make_response(request, status);
@@ -96,48 +83,116 @@ dimse::Command Session::act(const dimse::Messenger::Message& message, const dico
   if (dicom::uid_defect(asked.transaction_uid)) {
     return refuse(0x0115, {});
   }
-  const Settings& settings = m_repository.settings;
-  if (settings.report_on == Settings::ReportOn::new_association && !m_peer.endpoint) {
+  if (!plan_report(messenger, std::move(asked))) {
     return refuse(0x0110, fmt::format("No host and port known of {}", m_peer.ae_title));
   }
-  m_repository.reports.add(m_peer.ae_title, std::move(asked),
-                           settings.report_on == Settings::ReportOn::same_association ? m_number : 0,
-                           settings.report_delay);
   return dimse::make_response(request, 0x0000);
 }
 
-void Session::report_if_due(dimse::Messenger& messenger) {
-  if (m_repository.settings.report_on != Settings::ReportOn::same_association || m_reporting) {
-    return;
+// When, where and with which faults the report of a request goes out. False: there is no way for it.
+bool Session::plan_report(dimse::Messenger& messenger, dimse::CommitmentRequest request) {
+  const Settings& settings = m_repository.settings;
+  DueReport report;
+  report.ae_title = m_peer.ae_title;
+  report.request = std::move(request);
+  FaultScope scope;
+  report.faults = m_repository.faults.fire(FaultPoint::report, scope, {m_peer.ae_title, {}, {}, {}});
+  bool same_association = settings.report_on == Settings::ReportOn::same_association;
+  std::chrono::milliseconds delay = settings.report_delay;
+  bool comes = true;
+  bool before_response = false;
+  for (const FaultRule& rule : report.faults) {
+    write_fault(m_repository.transcript, m_number, rule, Json{{"TransactionUID", report.request.transaction_uid}});
+    comes = comes && rule.action != FaultAction::silent;
+    before_response = before_response || rule.action == FaultAction::before_response;
+    same_association = (same_association || rule.action == FaultAction::same_association) &&
+                       rule.action != FaultAction::other_association;
+    if (rule.action == FaultAction::delay) {
+      delay = rule.duration.value_or(delay);
+    }
   }
+  if (!same_association && !before_response && !m_peer.endpoint) {
+    return false;
+  }
+  if (!m_repository.archive.note_transaction(report.request.transaction_uid)) {
+    report.failure_reason = k_duplicate_transaction;
+  }
+  if (!comes) {
+    return true;
+  }
+  if (before_response && !m_reporting && report_context() != nullptr) {
+    report.association = m_number;
+    begin_report(messenger, m_repository.reports.save(std::move(report)));
+    return true;
+  }
+  report.association = same_association ? m_number : 0;
+  m_repository.reports.add(std::move(report), delay);
+  return true;
+}
+
+const ul::AcceptedContext* Session::report_context() const {
   const auto& contexts = m_association.contexts();
   const auto context = std::find_if(contexts.begin(), contexts.end(), [](const ul::AcceptedContext& candidate) {
     return candidate.abstract_syntax == dicom::uids::storage_commitment_push_model && candidate.scp;
   });
-  if (context == contexts.end()) {
+  return context == contexts.end() ? nullptr : &*context;
+}
+
+void Session::report_if_due(dimse::Messenger& messenger) {
+  if (m_awaits_report_answer) {
+    return;
+  }
+  if (m_reporting) {
+    send_report(messenger);
+    return;
+  }
+  if (report_context() == nullptr) {
     return;
   }
   // Those of this association, and those of an earlier one that can go no other way (PS3.4 J.3.3.1.2, a later
   // association).
-  m_reporting = m_repository.reports.take([this](const DueReport& report) {
-    return report.association == m_number ||
-           (report.association == 0 && report.ae_title == m_peer.ae_title && !m_peer.endpoint);
+  const bool takes_earlier = m_repository.settings.report_on == Settings::ReportOn::same_association;
+  auto report = m_repository.reports.take([this, takes_earlier](const DueReport& candidate) {
+    return candidate.association == m_number ||
+           (takes_earlier && candidate.association == 0 && candidate.ae_title == m_peer.ae_title && !m_peer.endpoint);
   });
-  if (!m_reporting) {
-    return;
+  if (report) {
+    begin_report(messenger, std::move(*report));
   }
-  const dimse::CommitmentReport content =
-      make_report(m_repository.archive, m_reporting->request, m_repository.settings.ae_title);
+}
+
+void Session::begin_report(dimse::Messenger& messenger, DueReport report) {
+  const auto contents = make_reports(m_repository.archive, report, m_repository.settings.ae_title);
+  m_unsent_reports.assign(contents.begin(), contents.end());
+  m_reporting = std::move(report);
+  send_report(messenger);
+}
+
+void Session::send_report(dimse::Messenger& messenger) {
+  const dimse::CommitmentReport content = std::move(m_unsent_reports.front());
+  m_unsent_reports.pop_front();
+  const std::uint8_t context_id = report_context()->id;
   m_report_message_id = messenger.next_message_id();
   const dimse::Command command = dimse::make_commitment_report_command(m_report_message_id, content);
-  messenger.send(context->id, command, dimse::to_data_set(content));
-  trace({context->id, command}, false);
+  m_awaits_report_answer = true;
+  messenger.send(context_id, command, dimse::to_data_set(content));
+  trace({context_id, command}, false);
   m_repository.transcript.write("report-sent", m_number, facts_of(*m_reporting, content));
+  const bool is_first = m_reporting->attempts == 0;
+  if (is_first && find_fault(m_reporting->faults, FaultAction::abort) != nullptr) {
+    m_association.abort();
+  } else if (is_first && find_fault(m_reporting->faults, FaultAction::close) != nullptr) {
+    m_association.shutdown();
+  }
 }
 
 void Session::report_answered(const dimse::Messenger::Message& message) {
   if (!m_reporting || message.command.message_id_responded_to != m_report_message_id) {
     return;  // it is in the transcript
+  }
+  m_awaits_report_answer = false;
+  if (!m_unsent_reports.empty()) {
+    return;  // the next one goes out between the messages
   }
   // Whatever the status: the SCU has it (dcm4chee-arc does not send it again either).
   m_repository.reports.done(*m_reporting);
@@ -156,8 +211,10 @@ void Session::run(std::stop_token stop) {
   services.store = [this, &rules](const dimse::Messenger::Message& message, const ul::AcceptedContext& context) {
     return receive_object(rules, m_peer, message.command, context, m_note);
   };
-  services.action = [this](const dimse::Messenger::Message& message, const dicom::DataSet& data,
-                           std::function<void(dimse::Messenger&)>&) { return act(message, data); };
+  services.action = [this, &messenger](const dimse::Messenger::Message& message, const dicom::DataSet& data,
+                                       std::function<void(dimse::Messenger&)>&) {
+    return act(messenger, message, data);
+  };
   services.trace = [this](const dimse::Messenger::Message& message, bool received) { trace(message, received); };
   services.between = [this](dimse::Messenger& own) { report_if_due(own); };
   services.response = [this](const dimse::Messenger::Message& message) { report_answered(message); };

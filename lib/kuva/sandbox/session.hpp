@@ -9,6 +9,7 @@
 #include <kuva/sandbox/transcript.hpp>
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -26,10 +27,6 @@ struct Repository {
   FaultPlan& faults;
 };
 
-// Checks every reference against what is on disk now.
-dimse::CommitmentReport make_report(Archive& archive, const dimse::CommitmentRequest& request,
-                                    const std::string& retrieve_ae_title);
-
 // The reason for another attempt, doubled each time; nothing when there were enough.
 std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, unsigned attempts);
 
@@ -42,8 +39,12 @@ class Session {
   void run(std::stop_token stop);
 
  private:
-  dimse::Command act(const dimse::Messenger::Message& message, const dicom::DataSet& data);
+  dimse::Command act(dimse::Messenger& messenger, const dimse::Messenger::Message& message, const dicom::DataSet& data);
+  bool plan_report(dimse::Messenger& messenger, dimse::CommitmentRequest request);
+  const ul::AcceptedContext* report_context() const;
   void report_if_due(dimse::Messenger& messenger);
+  void begin_report(dimse::Messenger& messenger, DueReport report);
+  void send_report(dimse::Messenger& messenger);
   void report_answered(const dimse::Messenger::Message& message);
   void trace(const dimse::Messenger::Message& message, bool received);
 
@@ -52,8 +53,10 @@ class Session {
   const KnownAe& m_peer;
   ul::Association& m_association;
   StoreNote m_note;
-  // The report that was sent on this association and whose response has not come.
+  // The report that is under way on this association, what of it is to be sent, and whether an answer is awaited.
   std::optional<DueReport> m_reporting;
+  std::deque<dimse::CommitmentReport> m_unsent_reports;
+  bool m_awaits_report_answer = false;
   std::uint16_t m_report_message_id = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <unordered_map>
 
@@ -25,8 +26,10 @@ class Verdicts {
     }
   }
 
-  // Puts the verdict into the record; false when the report does not mention the instance.
-  bool apply(Json& record, const std::string& requested_at) const {
+  // not_mentioned: the record is as it was. again: it is pending, for a reason that is none of the object's.
+  enum class Verdict { settled, again, not_mentioned };
+  // Puts what the report says into the record.
+  Verdict apply(Json& record, const std::string& requested_at) const {
     const std::string uid = string_at(record, "SOPInstanceUID");
     const std::string sop_class = string_at(record, "SOPClassUID");
     Json commit;
@@ -39,13 +42,15 @@ class Verdicts {
     if (const auto failed = m_failed.find(uid); failed != m_failed.end()) {
       commit["failureReason"] = dimse::hex(failed->second->reason);
       record["commit"] = std::move(commit);
-      set_outcome(record, k_commit_tool, outcome::failed, false);
-      set_error(record, dimse::commitment_failure(failed->second->reason));
-      return true;
+      const Error error = dimse::commitment_failure(failed->second->reason);
+      const bool again = error.kind().error_class == ErrorClass::temporary;
+      set_outcome(record, k_commit_tool, again ? outcome::pending : outcome::failed, false);
+      set_error(record, m_committed.contains(uid) ? contradicted(error) : error);
+      return again ? Verdict::again : Verdict::settled;
     }
     const auto committed = m_committed.find(uid);
     if (committed == m_committed.end()) {
-      return false;
+      return Verdict::not_mentioned;
     }
     record["commit"] = std::move(commit);
     const std::string& class_there = committed->second->sop_class_uid;
@@ -53,13 +58,30 @@ class Verdicts {
       set_outcome(record, k_commit_tool, outcome::failed, false);
       set_error(record, Error(kind("commit.failed.class-conflict"),
                               fmt::format("asked for {}, the archive committed it as {}", sop_class, class_there)));
-      return true;
+      return Verdict::settled;
     }
     set_outcome(record, k_commit_tool, outcome::committed, true);
-    return true;
+    return Verdict::settled;
+  }
+
+  // How many instances the report speaks of.
+  std::size_t size() const {
+    std::size_t both = 0;
+    for (const auto& [uid, failure] : m_failed) {
+      both += m_committed.contains(uid) ? 1U : 0U;
+    }
+    return m_committed.size() + m_failed.size() - both;
   }
 
  private:
+  static Error contradicted(const Error& error) {
+    Error marked(error.kind(), error.message() + "; the same report calls it committed, which is not believed");
+    for (const auto& [key, value] : error.details().items()) {
+      marked.with(key, value);
+    }
+    return marked;
+  }
+
   const dimse::CommitmentReport& m_report;
   std::unordered_map<std::string, const dimse::SopReference*> m_committed;
   std::unordered_map<std::string, const dimse::CommitmentFailure*> m_failed;
@@ -84,7 +106,7 @@ std::string Custody::open(std::vector<Json> records, const std::string& earlier)
   transaction.records = std::move(records);
   m_store.save(transaction);
   const std::lock_guard lock(m_mutex);
-  m_open.emplace(transaction.transaction_uid, Open{transaction.records.size(), false});
+  m_open.emplace(transaction.transaction_uid, Open{});
   if (!earlier.empty()) {
     m_renewed.emplace(earlier, transaction.transaction_uid);
   }
@@ -213,31 +235,55 @@ void Custody::report(const dimse::CommitmentReport& report) {
                      fmt::format("a report came for transaction {}, which is not ours", report.transaction_uid));
 }
 
-// With the lock held. The transaction is settled by one report: what it leaves out is not confirmed, and a later run
-// asks again.
+// With the lock held. What the report leaves out is not confirmed: another report of this run may name it yet, or a
+// later run asks again.
 void Custody::settle(const std::string& transaction_uid, const dimse::CommitmentReport& report) {
   TransactionStore::Transaction transaction = load(transaction_uid);
+  Open& open = m_open.at(transaction_uid);
   const Verdicts verdicts(report);
-  std::vector<Json> not_mentioned;
+  std::set<std::string> named;
+  std::vector<Json> left;
+  bool is_complete = true;
   for (Json& record : transaction.records) {
+    const std::string uid = string_at(record, "SOPInstanceUID");
     Json before = record;
-    if (verdicts.apply(record, transaction.requested_at)) {
-      m_sink.emit(record);
-      ++(record["ok"].get<bool>() ? m_progress.done : m_progress.failed);
+    if (open.asked_later.contains(uid)) {
+      left.push_back(std::move(before));
       continue;
     }
-    make_pending(record, transaction_uid, transaction.requested_at,
-                 Error(kind("commit.not-mentioned"), "the report names this instance neither committed nor failed"));
+    const Verdicts::Verdict verdict = verdicts.apply(record, transaction.requested_at);
+    if (verdict == Verdicts::Verdict::not_mentioned) {
+      is_complete = false;
+      left.push_back(std::move(before));
+      continue;
+    }
+    named.insert(uid);
     m_sink.emit(record);
-    ++m_progress.failed;
-    not_mentioned.push_back(std::move(before));
+    ++(record["ok"].get<bool>() ? m_progress.done : m_progress.failed);
+    if (verdict == Verdicts::Verdict::again) {
+      left.push_back(std::move(before));
+    }
   }
-  m_open.erase(transaction_uid);
-  m_settled.insert(transaction_uid);
-  if (not_mentioned.empty()) {
+  for (const Json& record : left) {
+    if (std::string uid = string_at(record, "SOPInstanceUID"); named.contains(uid)) {
+      open.asked_later.insert(std::move(uid));
+    }
+  }
+  // The report of an earlier transaction may rightly name more.
+  if (report.transaction_uid == transaction_uid && verdicts.size() > named.size() && !open.reported) {
+    m_observer.message(Observer::Level::warning,
+                       fmt::format("the report of transaction {} names {} instances that were not asked for",
+                                   transaction_uid, verdicts.size() - named.size()));
+  }
+  open.reported = true;
+  if (left.empty()) {
     m_store.remove(transaction_uid);
   } else {
-    m_store.save({transaction_uid, transaction.requested_at, std::move(not_mentioned), std::nullopt});
+    m_store.save({transaction_uid, transaction.requested_at, std::move(left), std::nullopt});
+  }
+  if (is_complete) {
+    m_open.erase(transaction_uid);
+    m_settled.insert(transaction_uid);
   }
   tell_progress();
   m_changed.notify_all();
@@ -248,10 +294,11 @@ std::vector<Json> Custody::settle_earlier(const TransactionStore::Transaction& t
   const dimse::CommitmentReport none;
   const Verdicts verdicts(transaction.report ? *transaction.report : none);
   for (Json record : transaction.records) {
-    if (verdicts.apply(record, transaction.requested_at)) {
+    Json before = record;
+    if (verdicts.apply(record, transaction.requested_at) == Verdicts::Verdict::settled) {
       m_sink.emit(record);
     } else {
-      open.push_back(std::move(record));
+      open.push_back(std::move(before));
     }
   }
   return open;
@@ -259,7 +306,9 @@ std::vector<Json> Custody::settle_earlier(const TransactionStore::Transaction& t
 
 bool Custody::wait(Deadline deadline, std::stop_token stop) {
   std::unique_lock lock(m_mutex);
-  const auto settled = [this] { return m_open.empty(); };
+  const auto settled = [this] {
+    return std::all_of(m_open.begin(), m_open.end(), [](const auto& entry) { return entry.second.reported; });
+  };
   return m_changed.wait_until(lock, stop, deadline.time_point(), settled);
 }
 
@@ -272,10 +321,16 @@ void Custody::leave_pending() {
   const std::lock_guard lock(m_mutex);
   for (const auto& [uid, open] : m_open) {
     TransactionStore::Transaction transaction = load(uid);
-    const Error error(kind("commit.no-report"), open.acknowledged
-                                                    ? "the archive took the request and has not reported yet"
-                                                    : "the request was not answered");
+    const Error error =
+        open.reported
+            ? Error(kind("commit.not-mentioned"), "the report names this instance neither committed nor failed")
+            : Error(kind("commit.no-report"), open.acknowledged
+                                                  ? "the archive took the request and has not reported yet"
+                                                  : "the request was not answered");
     for (Json& record : transaction.records) {
+      if (open.asked_later.contains(string_at(record, "SOPInstanceUID"))) {
+        continue;  // has left
+      }
       make_pending(record, uid, transaction.requested_at, error);
       m_sink.emit(record);
     }

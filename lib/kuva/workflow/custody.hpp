@@ -44,16 +44,17 @@ class Custody {
   // The records of an earlier run's transaction that its saved report does not settle; the others leave.
   std::vector<Json> settle_earlier(const TransactionStore::Transaction& transaction);
 
-  // Until every acknowledged transaction has its report, or the deadline, or a stop. True when none is left.
+  // Until every transaction has a report, or the deadline, or a stop. True when none is left without one.
   bool wait(Deadline deadline, std::stop_token stop);
   bool all_settled() const;
-  // What has no report leaves as pending; the transactions stay in the store.
+  // What no report speaks of leaves as pending; the transactions stay in the store.
   void leave_pending();
 
  private:
   struct Open {
-    std::size_t instances = 0;
     bool acknowledged = false;
+    bool reported = false;              // by a report that left some out: another may name them yet
+    std::set<std::string> asked_later;  // their records have left as pending; the archive wants to be asked again
   };
   TransactionStore::Transaction load(const std::string& transaction_uid) const;
   std::vector<std::string> current_uids(const std::string& transaction_uid) const;

@@ -176,7 +176,7 @@ TEST_CASE("a server whose certificate does not pass") {
     const Outcome outcome = try_tls(client, authority().server);
     CHECK(code_of(outcome.client) == "tls.untrusted");
     CHECK(contains(outcome.client->message(), "Test CA"));
-    CHECK(code_of(outcome.server) == "tls.handshake");
+    CHECK(code_of(outcome.server) == "tls.own-certificate-refused");
     CHECK(outcome.client->peer()->host == "127.0.0.1");
   }
   SUBCASE("for another name") {

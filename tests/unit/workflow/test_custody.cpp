@@ -73,14 +73,44 @@ TEST_CASE_FIXTURE(Fixture, "each instance ends in exactly one of committed, fail
                   {{k_class, "1.1"}, {k_class, "1.3"}, {"1.2.3", "1.4"}, {k_class, "9.9"}},
                   {{{k_class, "1.2"}, 0x0112}, {{k_class, "1.3"}, 0x0110}},
                   ""});
+  CHECK(sink.outcomes() == "1.1:committed 1.2:failed 1.3:failed 1.4:failed ");
+  REQUIRE(observer.warnings.size() == 1);
+  CHECK(observer.warnings.front().find("1 instances that were not asked for") != std::string::npos);
+  CHECK(custody.wait(Deadline::after(std::chrono::milliseconds(0)), {}));  // it has its report
+  custody.leave_pending();
   CHECK(sink.outcomes() == "1.1:committed 1.2:failed 1.3:failed 1.4:failed 1.5:pending ");
   CHECK(sink.records[1]["error"]["code"] == "commit.failed.no-such-instance");
+  CHECK(string_at(sink.records[2]["error"], "message").find("calls it committed") != std::string::npos);
   CHECK(sink.records[3]["error"]["code"] == "commit.failed.class-conflict");
   CHECK(sink.records[4]["error"]["code"] == "commit.not-mentioned");
   REQUIRE(store.list().size() == 1);  // what was not mentioned, for a later run
   CHECK(store.load(store.list().front())->records.size() == 1);
-  custody.report({uid, {{k_class, "1.5"}}, {}, ""});  // repeated: nothing leaves twice
+  custody.report({uid, {{k_class, "1.5"}}, {}, ""});  // too late: nothing leaves twice, and the next run knows
   CHECK(sink.records.size() == 5);
+  REQUIRE(store.load(uid)->report.has_value());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a second report settles what the first left out") {
+  const std::string uid = custody.open({stored("1.1"), stored("1.2"), stored("1.3")});
+  custody.report({uid, {{k_class, "1.1"}}, {}, ""});
+  CHECK(sink.outcomes() == "1.1:committed ");
+  custody.report({uid, {{k_class, "1.1"}, {k_class, "1.2"}}, {{{k_class, "1.3"}, 0x0112}}, ""});
+  CHECK(sink.outcomes() == "1.1:committed 1.2:committed 1.3:failed ");
+  CHECK(store.list().empty());
+  custody.leave_pending();
+  CHECK(sink.records.size() == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what the archive failed for a passing reason is pending, and asked again by a later run") {
+  const std::string uid = custody.open({stored("1.1"), stored("1.2"), stored("1.3")});
+  custody.report({uid, {}, {{{k_class, "1.1"}, 0x0131}, {{k_class, "1.2"}, 0x0213}}, ""});
+  CHECK(sink.outcomes() == "1.1:pending 1.2:pending ");
+  CHECK(sink.records[0]["error"]["code"] == "commit.failed.duplicate-transaction");
+  CHECK(sink.records[1]["error"]["code"] == "commit.failed.resources");
+  custody.leave_pending();
+  CHECK(sink.outcomes() == "1.1:pending 1.2:pending 1.3:pending ");
+  REQUIRE(store.load(uid).has_value());
+  CHECK(store.load(uid)->records.size() == 3);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a UID that is asked for twice is in the request once, and both records leave") {
