@@ -214,7 +214,6 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
     case FaultAction::other_instance:
     case FaultAction::other_message:
     case FaultAction::no_status:
-    case FaultAction::first_only:
     case FaultAction::collision:
     case FaultAction::same_association:
     case FaultAction::other_association:

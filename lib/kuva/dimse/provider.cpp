@@ -162,9 +162,13 @@ void answer(Messenger& messenger, const Messenger::Message& request, const Servi
         command.field == CommandField::n_event_report_rq || command.field == CommandField::n_create_rq;
     response = make_response(command, lacks_handler ? 0x0122 : 0x0211);
   }
-  messenger.send(request.context_id, response);
-  if (services.trace) {
-    services.trace({request.context_id, response}, false);
+  if (services.respond) {
+    services.respond(messenger, request, std::move(response));
+  } else {
+    messenger.send(request.context_id, response);
+    if (services.trace) {
+      services.trace({request.context_id, response}, false);
+    }
   }
   if (after) {
     after(messenger);

@@ -41,6 +41,8 @@ struct Services {
   std::function<void(Operation&, const dicom::DataSet& identifier)> query;
   // Called before (received = true) and after each message, for a transcript.
   std::function<void(const Messenger::Message&, bool received)> trace;
+  // Sends the response instead of serve(), which then sends and traces nothing.
+  std::function<void(Messenger&, const Messenger::Message& request, Command response)> respond;
   // Called between messages, at least every k_tick: may send requests of its own (a report on this association).
   std::function<void(Messenger&)> between;
   // The responses to those. Without it a response is dimse.unexpected-response.

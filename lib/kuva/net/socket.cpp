@@ -136,6 +136,12 @@ void Socket::close() noexcept {
   m_fd.reset();
 }
 
+void Socket::reset() noexcept {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  static_cast<void>(::setsockopt(m_fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+  close();
+}
+
 void Socket::shutdown() noexcept {
   const std::lock_guard lock(m_closing);
   m_shut_down = true;

@@ -43,6 +43,8 @@ class Socket {
   // End of our bytes to the peer, after what was sent.
   void end_output() noexcept;
   void close() noexcept;
+  // The same, and the peer gets a reset.
+  void reset() noexcept;
   void shutdown() noexcept;
   bool was_shut_down() const { return m_shut_down.load(); }
 

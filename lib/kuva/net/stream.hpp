@@ -41,6 +41,8 @@ class Stream {
   virtual bool wait_readable(Deadline deadline) = 0;
   // Ends the stream in good order (TLS close_notify) and closes it; errors are ignored.
   virtual void close(Deadline deadline) noexcept = 0;
+  // Ends the connection at once, with a TCP reset.
+  virtual void reset() noexcept = 0;
   // From any thread: every wait and every later call fails with connection.lost.
   virtual void shutdown() noexcept = 0;
 

@@ -18,6 +18,7 @@ class TcpStream final : public Stream {
   void write_all(std::span<const std::span<const std::byte>> pieces, std::chrono::milliseconds stall_limit) override;
   bool wait_readable(Deadline deadline) override { return m_socket->wait(POLLIN, deadline); }
   void close(Deadline deadline) noexcept override;
+  void reset() noexcept override { m_socket->reset(); }
   void shutdown() noexcept override { m_socket->shutdown(); }
   const Peer& peer() const override { return m_socket->peer(); }
   std::string local_address() const override { return m_socket->local_address(); }

@@ -372,6 +372,11 @@ void TlsStream::write_all(std::span<const std::span<const std::byte>> pieces, st
   push_all(stall_limit);
 }
 
+void TlsStream::reset() noexcept {
+  m_broken = true;
+  m_socket->reset();
+}
+
 void TlsStream::close(Deadline deadline) noexcept {
   try {
     if (m_handshake_done && !m_broken) {

@@ -45,7 +45,6 @@ constexpr auto k_actions = std::to_array<Word<FaultAction>>({
     {FaultAction::other_message, "other-message"},
     {FaultAction::no_status, "no-status"},
     {FaultAction::out_of_order, "out-of-order"},
-    {FaultAction::first_only, "first-only"},
     {FaultAction::early, "early"},
     {FaultAction::stop_reading, "stop-reading"},
     {FaultAction::disk_full, "disk-full"},
@@ -80,7 +79,6 @@ struct Ability {
 };
 constexpr auto k_abilities = std::to_array<Ability>({
     {FaultPoint::connect, FaultAction::tls},
-    {FaultPoint::associate, FaultAction::reject},
     {FaultPoint::report, FaultAction::silent},
     {FaultPoint::report, FaultAction::delay},
     {FaultPoint::report, FaultAction::close},
@@ -95,7 +93,30 @@ constexpr auto k_abilities = std::to_array<Ability>({
     {FaultPoint::report, FaultAction::both_lists},
     {FaultPoint::report, FaultAction::stranger},
     {FaultPoint::report, FaultAction::no_role},
+    {FaultPoint::connect, FaultAction::silent},         {FaultPoint::connect, FaultAction::delay},
+    {FaultPoint::connect, FaultAction::close},          {FaultPoint::associate, FaultAction::reject},
+    {FaultPoint::associate, FaultAction::silent},       {FaultPoint::associate, FaultAction::delay},
+    {FaultPoint::associate, FaultAction::close},        {FaultPoint::associate, FaultAction::reset},
+    {FaultPoint::associate, FaultAction::abort},        {FaultPoint::associate, FaultAction::bad_pdu},
+    {FaultPoint::associate, FaultAction::contexts},     {FaultPoint::associate, FaultAction::max_pdu},
+    {FaultPoint::associate, FaultAction::async_window}, {FaultPoint::associate, FaultAction::drip},
+    {FaultPoint::associate, FaultAction::two_pdvs},     {FaultPoint::store, FaultAction::early},
+    {FaultPoint::store, FaultAction::stop_reading},     {FaultPoint::store, FaultAction::disk_full},
+    {FaultPoint::release, FaultAction::silent},         {FaultPoint::release, FaultAction::delay},
+    {FaultPoint::release, FaultAction::close},          {FaultPoint::release, FaultAction::reset},
+    {FaultPoint::release, FaultAction::abort},          {FaultPoint::release, FaultAction::bad_pdu},
+    {FaultPoint::release, FaultAction::collision},
 });
+
+// What can happen to any request.
+constexpr auto k_request_actions = std::to_array<FaultAction>(
+    {FaultAction::status, FaultAction::silent, FaultAction::delay, FaultAction::close, FaultAction::reset,
+     FaultAction::abort, FaultAction::release, FaultAction::bad_pdu, FaultAction::twice, FaultAction::wrong_message_id,
+     FaultAction::other_instance, FaultAction::other_message, FaultAction::no_status, FaultAction::out_of_order});
+
+bool is_request(FaultPoint point) {
+  return point == FaultPoint::store || point == FaultPoint::commit || point == FaultPoint::echo;
+}
 
 // A number from 0 to less than 1 that depends on nothing but its arguments (SplitMix64 by Steele, Lea and Flood).
 double draw(std::uint64_t seed, std::uint64_t rule, std::uint64_t occasion) {
@@ -122,6 +143,10 @@ std::string_view to_string(FaultAction action) { return word_of(k_actions, actio
 std::optional<FaultAction> fault_action(std::string_view word) { return value_of(k_actions, word); }
 
 bool is_implemented(FaultPoint point, FaultAction action) {
+  if (is_request(point) &&
+      std::find(k_request_actions.begin(), k_request_actions.end(), action) != k_request_actions.end()) {
+    return true;
+  }
   return std::any_of(k_abilities.begin(), k_abilities.end(), [point, action](const Ability& ability) {
     return ability.point == point && ability.action == action;
   });

@@ -48,7 +48,6 @@ enum class FaultAction {
   other_message,
   no_status,
   out_of_order,
-  first_only,
   early,
   stop_reading,
   disk_full,
@@ -182,6 +181,7 @@ class FaultPlan {
 
   // Whether any rule is for this point: nothing need be asked where there is none.
   bool has(FaultPoint point) const;
+  bool is_empty() const { return m_settings.rules.empty(); }
   // Counts a connection (without a calling AE title) or an association.
   FaultScope begin(FaultPoint point, std::string_view calling_ae);
   // The rules that fire, in their order; they count as fired.

@@ -32,15 +32,15 @@ dimse::Command refuse(dimse::Command response, const Refusal& refusal) {
 // Refused by the command alone: the data set is dropped.
 class Refused : public dimse::StoreReception {
  public:
-  Refused(Refusal refusal, StoreNote& note) : m_refusal(std::move(refusal)), m_note(note) {}
+  Refused(dimse::Command response, StoreNote& note) : m_response(std::move(response)), m_note(note) {}
   void write(std::span<const std::byte> data) override { m_note.bytes += data.size(); }
-  dimse::Command finish(const dimse::Command& response) override {
+  dimse::Command finish(const dimse::Command&) override {
     m_note.disposition = "refused";
-    return refuse(response, m_refusal);
+    return m_response;
   }
 
  private:
-  Refusal m_refusal;
+  dimse::Command m_response;
   StoreNote& m_note;
 };
 
@@ -130,6 +130,11 @@ class Reception : public dimse::StoreReception {
     }
     if (const auto refusal = check(attributes)) {
       return refuse(response, *refusal);
+    }
+    if (m_rules.veto) {
+      if (auto vetoed = m_rules.veto(attributes, response)) {
+        return std::move(*vetoed);
+      }
     }
     m_file->close(m_rules.settings.durable);
 
@@ -266,12 +271,16 @@ std::set<std::string> read_study_codes(const std::filesystem::path& path) {
   return codes;
 }
 
+std::unique_ptr<dimse::StoreReception> refuse_object(dimse::Command response, StoreNote& note) {
+  return std::make_unique<Refused>(std::move(response), note);
+}
+
 std::unique_ptr<dimse::StoreReception> receive_object(const StoreRules& rules, const KnownAe& source,
                                                       const dimse::Command& request, const ul::AcceptedContext& context,
                                                       StoreNote& note) {
   note = {};
   if (auto refusal = check_command(rules, source, request, context)) {
-    return std::make_unique<Refused>(std::move(*refusal), note);
+    return std::make_unique<Refused>(refuse(dimse::make_response(request, refusal->status), *refusal), note);
   }
   return std::make_unique<Reception>(rules, source, request, context, note);
 }

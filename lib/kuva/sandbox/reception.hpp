@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/dicom/inspection.hpp>
 #include <kuva/dimse/provider.hpp>
 #include <kuva/sandbox/archive.hpp>
 #include <kuva/sandbox/sandbox.hpp>
@@ -7,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -26,7 +28,11 @@ struct StoreRules {
   const Settings& settings;
   Archive& archive;
   const std::set<std::string>& study_codes;
+  // Asked once the object is known and nothing speaks against it: a response that is given instead of storing it.
+  std::function<std::optional<dimse::Command>(const dicom::InstanceAttributes&, const dimse::Command& response)> veto;
 };
+// Drops the object and gives this response, whatever it is.
+std::unique_ptr<dimse::StoreReception> refuse_object(dimse::Command response, StoreNote& note);
 std::unique_ptr<dimse::StoreReception> receive_object(const StoreRules& rules, const KnownAe& source,
                                                       const dimse::Command& request, const ul::AcceptedContext& context,
                                                       StoreNote& note);

@@ -83,6 +83,7 @@ class HeldStream : public net::Stream {
     }
     m_stream->close(deadline);
   }
+  void reset() noexcept override { m_stream->reset(); }
   void shutdown() noexcept override { m_stream->shutdown(); }
   const Peer& peer() const override { return m_stream->peer(); }
   std::string local_address() const override { return m_stream->local_address(); }
@@ -299,33 +300,42 @@ void Server::admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<cons
 void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls) {
   const std::uint64_t number = ++m_last_association;
   Json peer_facts{{"peer", incoming.peer().to_json()}};
-  ConnectionFaults faults(m_faults, m_transcript, number, tls != nullptr);
-  std::unique_ptr<HeldStream> stream;
+  ConnectionFaults faults(m_faults, m_transcript,
+                          {number, tls != nullptr, m_settings.idle_timeout, m_stop.get_token()});
+  std::unique_ptr<net::Stream> stream;
   try {
     auto context = tls;
     bool ends_abruptly = false;
-    for (const FaultRule& rule : faults.at_connect()) {
+    for (const FaultRule& rule : m_faults.is_empty() ? std::vector<FaultRule>() : faults.at_connect()) {
       if (rule.action == FaultAction::tls) {
         context = m_tls_faults.context(rule.tls);
         ends_abruptly = rule.tls == TlsFault::no_close_notify;
       }
     }
-    stream = std::make_unique<HeldStream>(incoming.open(context, Deadline::after(m_settings.timeouts.associate)),
-                                          worker.handle);
+    auto held = std::make_unique<HeldStream>(incoming.open(context, Deadline::after(m_settings.timeouts.associate)),
+                                             worker.handle);
     if (ends_abruptly) {
-      stream->end_abruptly();
+      held->end_abruptly();
     }
+    stream = std::move(held);
   } catch (const Error& error) {
     peer_facts["error"] = error.to_json();
     m_transcript.write(tls ? "tls-failed" : "connection-failed", number, peer_facts);
     return;
+  } catch (const FaultEnded&) {
+    return;
+  }
+  if (!m_faults.is_empty()) {
+    stream = faults.wrap(std::move(stream));
   }
   bool is_counted = false;
   const auto decide = [&](const ul::AssociateRequest& request, const net::Stream& connection) {
     is_counted = true;
     const bool is_full = m_associations.fetch_add(1) >= m_settings.max_associations;
     ul::Association::Decision decision = negotiate(m_settings, request, is_full);
-    faults.at_associate(request, decision);
+    if (!m_faults.is_empty()) {
+      faults.at_associate(request, decision);
+    }
     Json facts;
     facts["peer"] = connection.peer().to_json();
     facts.update(describe(request));
@@ -339,10 +349,14 @@ void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_pt
     return decision;
   };
   try {
-    const auto association = ul::Association::accept(std::move(stream), decide, m_settings.timeouts);
+    auto association = ul::Association::accept(std::move(stream), decide, m_settings.timeouts);
     if (association) {
+      if (!m_faults.is_empty()) {
+        association = faults.wrap(std::move(association));
+      }
       const KnownAe* const known = find_ae(m_settings, association->requested().calling_ae);
-      Session(m_repository, number, *known, *association).run(m_stop.get_token());
+      Session(m_repository, number, *known, *association, m_faults.is_empty() ? nullptr : &faults)
+          .run(m_stop.get_token());
     } else if (!is_counted) {
       // The upper layer does not ask about these.
       peer_facts["text"] = "protocol version or application context not supported";
@@ -351,6 +365,8 @@ void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_pt
   } catch (const Error& error) {
     peer_facts["error"] = error.to_json();
     m_transcript.write("connection-failed", number, peer_facts);
+  } catch (const FaultEnded& end) {
+    m_transcript.write("association-aborted", number, Json{{"by", "sandbox"}, {"why", "fault " + end.fault}});
   } catch (const std::exception& error) {
     // A fault of the sandbox ends one association, not the sandbox.
     m_transcript.write("association-aborted", number, Json{{"error", Error(kind("internal"), error.what()).to_json()}});

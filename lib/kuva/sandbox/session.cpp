@@ -36,8 +36,9 @@ std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, u
   return std::min(delay, std::max(k_longest, settings.report_retry_delay));
 }
 
-Session::Session(const Repository& repository, std::uint64_t number, const KnownAe& peer, ul::Association& association)
-    : m_repository(repository), m_number(number), m_peer(peer), m_association(association) {}
+Session::Session(const Repository& repository, std::uint64_t number, const KnownAe& peer, ul::Association& association,
+                 ConnectionFaults* faults)
+    : m_repository(repository), m_number(number), m_peer(peer), m_association(association), m_faults(faults) {}
 
 void Session::trace(const dimse::Messenger::Message& message, bool received) {
   Json facts = describe(message);
@@ -204,9 +205,38 @@ void Session::report_answered(const dimse::Messenger::Message& message) {
   m_repository.transcript.write("report-delivered", m_number, facts);
 }
 
+// Puts the faults between the services and the association.
+void Session::set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dimse::Services& services) {
+  const auto trace_sent = [this](const dimse::Messenger::Message& message) { trace(message, false); };
+  rules.veto = [this](const dicom::InstanceAttributes& attributes, const dimse::Command& response) {
+    return m_faults->at_object(attributes, response);
+  };
+  services.store = [this, &rules, &messenger](const dimse::Messenger::Message& message,
+                                              const ul::AcceptedContext& context) {
+    m_note = {};
+    auto refusal = m_faults->at_request(FaultPoint::store, messenger, message);
+    return m_faults->wrap(refusal ? refuse_object(std::move(*refusal), m_note)
+                                  : receive_object(rules, m_peer, message.command, context, m_note),
+                          m_note);
+  };
+  services.action = [this, &messenger](const dimse::Messenger::Message& message, const dicom::DataSet& data,
+                                       std::function<void(dimse::Messenger&)>&) {
+    auto refusal = m_faults->at_request(FaultPoint::commit, messenger, message);
+    return refusal ? std::move(*refusal) : act(messenger, message, data);
+  };
+  services.respond = [this, trace_sent](dimse::Messenger& own, const dimse::Messenger::Message& request,
+                                        dimse::Command response) {
+    m_faults->respond(own, request, std::move(response), m_note, trace_sent);
+  };
+  services.between = [this, trace_sent](dimse::Messenger& own) {
+    m_faults->between(own, trace_sent);
+    report_if_due(own);
+  };
+}
+
 void Session::run(std::stop_token stop) {
   dimse::Messenger messenger(m_association);
-  const StoreRules rules{m_repository.settings, m_repository.archive, m_repository.study_codes};
+  StoreRules rules{m_repository.settings, m_repository.archive, m_repository.study_codes, nullptr};
   dimse::Services services;
   services.store = [this, &rules](const dimse::Messenger::Message& message, const ul::AcceptedContext& context) {
     return receive_object(rules, m_peer, message.command, context, m_note);
@@ -219,6 +249,9 @@ void Session::run(std::stop_token stop) {
   services.between = [this](dimse::Messenger& own) { report_if_due(own); };
   services.response = [this](const dimse::Messenger::Message& message) { report_answered(message); };
   services.stop = std::move(stop);
+  if (m_faults != nullptr) {
+    set_up_faults(messenger, rules, services);
+  }
   Transcript& transcript = m_repository.transcript;
   try {
     switch (
@@ -235,6 +268,8 @@ void Session::run(std::stop_token stop) {
     }
   } catch (const Error& error) {
     transcript.write("association-aborted", m_number, Json{{"error", error.to_json()}});
+  } catch (const FaultEnded& end) {
+    transcript.write("association-aborted", m_number, Json{{"by", "sandbox"}, {"why", "fault " + end.fault}});
   }
   if (m_reporting) {
     m_reporting->association = 0;

@@ -2,6 +2,7 @@
 
 #include <kuva/dimse/provider.hpp>
 #include <kuva/sandbox/archive.hpp>
+#include <kuva/sandbox/connection_faults.hpp>
 #include <kuva/sandbox/faults.hpp>
 #include <kuva/sandbox/reception.hpp>
 #include <kuva/sandbox/report_queue.hpp>
@@ -33,12 +34,15 @@ std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, u
 // One accepted association from its first message to its end.
 class Session {
  public:
-  Session(const Repository& repository, std::uint64_t number, const KnownAe& peer, ul::Association& association);
+  // `faults`: what is done wrong on it, or nullptr.
+  Session(const Repository& repository, std::uint64_t number, const KnownAe& peer, ul::Association& association,
+          ConnectionFaults* faults);
 
   // Serves until the association ends, and writes how into the transcript. Throws nothing but what is not an Error.
   void run(std::stop_token stop);
 
  private:
+  void set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dimse::Services& services);
   dimse::Command act(dimse::Messenger& messenger, const dimse::Messenger::Message& message, const dicom::DataSet& data);
   bool plan_report(dimse::Messenger& messenger, dimse::CommitmentRequest request);
   const ul::AcceptedContext* report_context() const;
@@ -52,6 +56,7 @@ class Session {
   std::uint64_t m_number;
   const KnownAe& m_peer;
   ul::Association& m_association;
+  ConnectionFaults* m_faults;
   StoreNote m_note;
   // The report that is under way on this association, what of it is to be sent, and whether an answer is awaited.
   std::optional<DueReport> m_reporting;

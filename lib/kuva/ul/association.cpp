@@ -549,6 +549,7 @@ bool StreamAssociation::next_pdv(Deadline deadline, Pdv& pdv, bool& delivered) {
   m_pdu_left -= static_cast<std::uint32_t>(count);
   pdv.is_last = m_pdv_left == 0 && (m_pdv_control & 2U) != 0;
   m_in_pdv = m_pdv_left != 0;
+  pdv.ends_pdv = !m_in_pdv;
   m_input.set_inside_pdu(m_pdu_left != 0);
   delivered = count != 0 || pdv.is_last;  // an empty fragment that ends nothing says nothing
   return true;

@@ -39,6 +39,7 @@ struct Pdv {
   std::uint8_t context_id = 0;
   bool is_command = false;
   bool is_last = false;
+  bool ends_pdv = true;  // this piece is the last of its PDV
   std::span<const std::byte> data;
 };
 
