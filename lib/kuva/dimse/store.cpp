@@ -96,10 +96,11 @@ StoreUser::Response StoreUser::receive() {
     return command.message_id_responded_to == candidate.message_id;
   });
   if (pending == m_pending.end()) {
-    unexpected(
-        command.message_id_responded_to
-            ? fmt::format("the peer answered message id {}, which is not outstanding", *command.message_id_responded_to)
-            : std::string("the peer's C-STORE response has no Message ID Being Responded To (0000,0120)"));
+    unexpected(command.message_id_responded_to
+                   ? fmt::format("the peer answered message id {}, which {}", *command.message_id_responded_to,
+                                 command.message_id_responded_to == m_last_answered ? "it had answered before"
+                                                                                    : "is not outstanding")
+                   : std::string("the peer's C-STORE response has no Message ID Being Responded To (0000,0120)"));
   }
   if (command.affected_sop_instance_uid && *command.affected_sop_instance_uid != pending->sop_instance_uid) {
     unexpected("the peer's C-STORE response names another SOP instance than the one sent");
@@ -116,6 +117,7 @@ StoreUser::Response StoreUser::receive() {
 
 StoreUser::Response StoreUser::take(std::deque<Pending>::iterator pending, Command command) {
   Response response;
+  m_last_answered = pending->message_id;
   response.token = pending->token;
   response.command = std::move(command);
   response.bytes = pending->bytes;

@@ -69,6 +69,7 @@ class StoreUser {
   std::size_t m_window;
   std::deque<Pending> m_pending;
   std::chrono::steady_clock::time_point m_last_activity;
+  std::optional<std::uint16_t> m_last_answered;
 };
 
 }  // namespace kuva::dimse

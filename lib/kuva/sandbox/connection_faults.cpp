@@ -331,7 +331,8 @@ void ConnectionFaults::end(const FaultRule& rule) {
 // --- requests
 
 std::optional<dimse::Command> ConnectionFaults::at_request(FaultPoint point, dimse::Messenger& messenger,
-                                                           const dimse::Messenger::Message& request) {
+                                                           const dimse::Messenger::Message& request,
+                                                           const Trace& trace) {
   m_request = request;
   m_pdvs = 0;
   m_is_answered = false;
@@ -352,7 +353,9 @@ std::optional<dimse::Command> ConnectionFaults::at_request(FaultPoint point, dim
       end(rule);
     } else if (rule.action == FaultAction::early) {
       write(rule, facts_of_current({}));
-      messenger.send(request.context_id, with_status(dimse::make_response(command, rule.status), rule));
+      const dimse::Command response = with_status(dimse::make_response(command, rule.status), rule);
+      messenger.send(request.context_id, response);
+      trace({request.context_id, response});
       m_is_answered = true;
     }
     if ((rule.action == FaultAction::status || rule.action == FaultAction::early) && !is_stored_with(rule.status)) {
@@ -421,7 +424,7 @@ Json ConnectionFaults::facts_of_current(const StoreNote& note) const {
 void ConnectionFaults::respond(dimse::Messenger& messenger, const dimse::Messenger::Message& request,
                                dimse::Command response, const StoreNote& note, const Trace& trace) {
   if (request.command.field == dimse::CommandField::c_echo_rq) {
-    if (const auto refusal = at_request(FaultPoint::echo, messenger, request)) {
+    if (const auto refusal = at_request(FaultPoint::echo, messenger, request, trace)) {
       response = *refusal;
     }
   }

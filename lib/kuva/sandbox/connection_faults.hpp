@@ -48,15 +48,16 @@ class ConnectionFaults {
   void at_associate(const ul::AssociateRequest& request, ul::Association::Decision& decision);
   std::unique_ptr<ul::Association> wrap(std::unique_ptr<ul::Association> association);
 
-  // The command set of a request has come. A status means that it is refused with it. Throws FaultEnded.
+  // The command set of a request has come. A response means that it is refused with that. `trace` is told what went out
+  // already. Throws FaultEnded.
+  using Trace = std::function<void(const dimse::Messenger::Message&)>;
   std::optional<dimse::Command> at_request(FaultPoint point, dimse::Messenger& messenger,
-                                           const dimse::Messenger::Message& request);
+                                           const dimse::Messenger::Message& request, const Trace& trace);
   // All of an object has come and it could be stored: the same.
   std::optional<dimse::Command> at_object(const dicom::InstanceAttributes& attributes, const dimse::Command& response);
   // Takes the place of receiving an object: a disk that gets full.
   std::unique_ptr<dimse::StoreReception> wrap(std::unique_ptr<dimse::StoreReception> reception, StoreNote& note);
-  // Sends the response, or what a fault makes of it. `trace` is told what went out. Throws FaultEnded.
-  using Trace = std::function<void(const dimse::Messenger::Message&)>;
+  // Sends the response, or what a fault makes of it. Throws FaultEnded.
   void respond(dimse::Messenger& messenger, const dimse::Messenger::Message& request, dimse::Command response,
                const StoreNote& note, const Trace& trace);
   // Between two messages: answers that were held back go out when no more requests come.

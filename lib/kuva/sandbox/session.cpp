@@ -211,17 +211,17 @@ void Session::set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dims
   rules.veto = [this](const dicom::InstanceAttributes& attributes, const dimse::Command& response) {
     return m_faults->at_object(attributes, response);
   };
-  services.store = [this, &rules, &messenger](const dimse::Messenger::Message& message,
-                                              const ul::AcceptedContext& context) {
+  services.store = [this, &rules, &messenger, trace_sent](const dimse::Messenger::Message& message,
+                                                          const ul::AcceptedContext& context) {
     m_note = {};
-    auto refusal = m_faults->at_request(FaultPoint::store, messenger, message);
+    auto refusal = m_faults->at_request(FaultPoint::store, messenger, message, trace_sent);
     return m_faults->wrap(refusal ? refuse_object(std::move(*refusal), m_note)
                                   : receive_object(rules, m_peer, message.command, context, m_note),
                           m_note);
   };
-  services.action = [this, &messenger](const dimse::Messenger::Message& message, const dicom::DataSet& data,
-                                       std::function<void(dimse::Messenger&)>&) {
-    auto refusal = m_faults->at_request(FaultPoint::commit, messenger, message);
+  services.action = [this, &messenger, trace_sent](const dimse::Messenger::Message& message, const dicom::DataSet& data,
+                                                   std::function<void(dimse::Messenger&)>&) {
+    auto refusal = m_faults->at_request(FaultPoint::commit, messenger, message, trace_sent);
     return refusal ? std::move(*refusal) : act(messenger, message, data);
   };
   services.respond = [this, trace_sent](dimse::Messenger& own, const dimse::Messenger::Message& request,

@@ -128,6 +128,9 @@ class StreamAssociation final : public Association {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view bytes) { write(bytes_of(bytes)); }
   void throw_abort_that_came();
+  // Whether a message has begun to come. Only a response ends a message early: a release or an abort that comes ends
+  // the association, and what was not sent whole must not look whole to the peer.
+  bool is_answered_early();
 
   void settle();
   void settle_contexts();
@@ -267,15 +270,28 @@ void StreamAssociation::throw_abort_that_came() {
   }
 }
 
+bool StreamAssociation::is_answered_early() {
+  if (!m_ahead) {
+    const Next came = next(Deadline::after(std::chrono::milliseconds(0)), m_ahead_pdv);
+    if (came == Next::timeout) {
+      return false;
+    }
+    m_ahead = came;
+  }
+  if (m_ahead == Next::release_rq) {
+    throw Error(kind("association.released"),
+                fmt::format("{} asked for release in the middle of an object", net::name_of(m_peer)));
+  }
+  return true;
+}
+
 Association::Sent StreamAssociation::send(std::uint8_t context_id, std::span<const std::byte> command,
                                           const DataProducer& data, bool stop_when_answered) {
   return guarded(Phase::send, [&] {
     require_context(context_id);
     m_output->put_command(context_id, command);
-    return m_output->put_data(context_id, data, [this, stop_when_answered] {
-      return stop_when_answered && (m_ahead || !m_input.available().empty() ||
-                                    m_stream->wait_readable(Deadline::after(std::chrono::milliseconds(0))));
-    });
+    return m_output->put_data(context_id, data,
+                              [this, stop_when_answered] { return stop_when_answered && is_answered_early(); });
   });
 }
 

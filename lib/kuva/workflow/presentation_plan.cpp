@@ -36,6 +36,21 @@ std::string described(std::string_view uid) {
   return name.empty() ? std::string(uid) : fmt::format("{} ({})", name, uid);
 }
 
+// The syntax, not offered, with which the peer accepted a context of this SOP class; such a context is of no use.
+// Empty: there is none.
+std::string syntax_not_offered(const ul::Association& association, std::string_view sop_class_uid) {
+  for (const ul::PresentationContext& context : association.requested().contexts) {
+    for (const ul::PresentationContextReply& reply : association.accepted().contexts) {
+      const auto& offered = context.transfer_syntaxes;
+      if (context.abstract_syntax == sop_class_uid && reply.id == context.id && !reply.transfer_syntax.empty() &&
+          std::find(offered.begin(), offered.end(), reply.transfer_syntax) == offered.end()) {
+        return reply.transfer_syntax;
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 bool PresentationPlan::add(const StorageKind& kind) {
@@ -123,8 +138,11 @@ std::variant<ContextChoice, Error> choose_context(const ul::Association& associa
       return Error(kuva::kind("negotiate.sop-class"),
                    fmt::format("the peer does not take {}", described(kind.sop_class_uid)));
     }
-    const std::string offer =
+    std::string offer =
         taken.empty() ? std::string("nothing that was offered") : fmt::format("{}", fmt::join(taken, ", "));
+    if (const std::string strange = syntax_not_offered(association, kind.sop_class_uid); !strange.empty()) {
+      offer += fmt::format("; it accepted {}, which was not offered: a fault of the peer", described(strange));
+    }
     return Error(kuva::kind("negotiate.transfer-syntax"),
                  fmt::format("the file is {}; for {} the peer takes {}", described(kind.transfer_syntax_uid),
                              described(kind.sop_class_uid), offer));
