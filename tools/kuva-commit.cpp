@@ -32,6 +32,10 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
   kuva::cli::add_duration(app, "--grace", settings.grace, "For reports on our own association (5s)")->group(k_group);
   kuva::cli::add_number(app, "--chunk", settings.chunk, 1, 10'000, "Objects a request (what the target says)")
       ->group(k_group);
+  kuva::cli::add_number(app, "--retries", settings.retries, 0, 1000, "More requests after a temporary error (3)")
+      ->group(k_group);
+  kuva::cli::add_duration(app, "--retry-delay", settings.retry_delay, "Before the first of them, then doubled (1s)")
+      ->group(k_group);
   app.add_option("--state", state, "Where unfinished transactions are kept")->type_name("DIR")->group(k_group);
   app.add_flag("--resume", settings.resume, "Take up the unfinished transactions of earlier runs too")->group(k_group);
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, ask nothing")->group(k_group);

@@ -233,9 +233,13 @@ void OpensslContext::load_pkcs12() {
   if (parsed != 1) {
     const std::string reasons = openssl_reasons();
     const bool is_old = reasons.find("unsupported") != std::string::npos;
-    throw Error(kind("tls.config"),
-                fmt::format("PKCS#12 file {}: {}{}", file, reasons,
-                            is_old ? " (an old encryption: convert it with openssl pkcs12 -legacy)" : ""));
+    throw Error(
+        kind("tls.config"),
+        fmt::format(
+            "PKCS#12 file {}: {}{}", file, reasons,
+            is_old ? " (an old encryption: export it anew with AES, or convert it: openssl pkcs12 -legacy -nodes -in "
+                     "OLD -out PEM)"
+                   : ""));
   }
   if (key == nullptr || certificate == nullptr) {
     throw Error(kind("tls.config"), fmt::format("PKCS#12 file {} has no key with its certificate", file));

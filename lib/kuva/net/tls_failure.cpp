@@ -61,6 +61,11 @@ Error certificate_error(const TlsFacts& facts) {
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
       return finish(Error(kind("tls.self-signed"),
                           fmt::format("certificate \"{}\" of {} is signed by itself", failure.subject, peer)));
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return finish(
+          Error(kind("tls.untrusted"), fmt::format("the certificate of {} leads to the CA \"{}\", which is not "
+                                                   "among those trusted here",
+                                                   peer, failure.subject)));
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
       // From here a chain that was not sent whole and a CA that is not trusted look the same.

@@ -188,7 +188,9 @@ void commit(InputSource& source, RecordSink& sink, Observer& observer, Accountin
   }
   collector.flush();
   requester.finish();
-  custody.wait(Deadline::after(settings.wait), stop);
+  const Deadline patience = Deadline::after(settings.wait);
+  custody.wait(patience, stop);
+  custody.wait_for_rest(earlier(patience, Deadline::after(settings.grace)), stop);
   requester.close();
   if (listener) {
     listener->stop();

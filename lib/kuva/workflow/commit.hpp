@@ -10,11 +10,13 @@
 namespace kuva::workflow {
 
 struct CommitSettings {
-  std::chrono::milliseconds wait{60'000};  // for reports, after the last request
-  std::chrono::milliseconds grace{5'000};  // the requesting association is kept open for a report this long
-  std::filesystem::path state;             // directory of this target's transactions
-  unsigned chunk = 0;                      // 0: what the target says
-  bool resume = false;                     // also take up the unfinished transactions of earlier runs
+  std::chrono::milliseconds wait{60'000};        // for reports, after the last request
+  std::chrono::milliseconds grace{5'000};        // the requesting association is kept open for a report this long
+  unsigned retries = 3;                          // of a request, after a temporary error; under a fresh Transaction UID
+  std::chrono::milliseconds retry_delay{1'000};  // before the first of them, then doubled and jittered
+  std::filesystem::path state;                   // directory of this target's transactions
+  unsigned chunk = 0;                            // 0: what the target says
+  bool resume = false;                           // also take up the unfinished transactions of earlier runs
   bool dry_run = false;
 };
 

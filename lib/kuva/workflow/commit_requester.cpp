@@ -8,12 +8,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kuva::workflow {
 
 namespace {
 
-constexpr unsigned k_attempts = 4;
-constexpr std::chrono::milliseconds k_first_delay{1'000};
 constexpr std::chrono::milliseconds k_longest_delay{30'000};
 // How often the requesting thread looks from its association to its queue.
 constexpr std::chrono::milliseconds k_glance{50};
@@ -143,7 +143,7 @@ void CommitRequester::ask(const std::string& transaction_uid) {
         m_association.reset();
       }
       const bool temporary = error.kind().error_class == ErrorClass::temporary;
-      if (!temporary || attempt >= k_attempts) {
+      if (!temporary || attempt > m_settings.retries) {
         // What the peer refuses for our association it refuses for all that follow.
         if (association_is_gone) {
           m_given_up = error;
@@ -151,7 +151,8 @@ void CommitRequester::ask(const std::string& transaction_uid) {
         m_custody.request_failed(uid, error);
         return;
       }
-      const auto delay = retry_delay(attempt, k_first_delay, k_longest_delay);
+      const auto delay =
+          retry_delay(attempt, m_settings.retry_delay, std::max(k_longest_delay, m_settings.retry_delay));
       m_observer.message(Observer::Level::warning,
                          fmt::format("{}: {}; attempt {} failed, next in {}", error.kind().code, error.message(),
                                      attempt, format_duration(delay)));

@@ -312,6 +312,14 @@ bool Custody::wait(Deadline deadline, std::stop_token stop) {
   return m_changed.wait_until(lock, stop, deadline.time_point(), settled);
 }
 
+void Custody::wait_for_rest(Deadline deadline, std::stop_token stop) {
+  std::unique_lock lock(m_mutex);
+  const auto settled = [this] {
+    return std::none_of(m_open.begin(), m_open.end(), [](const auto& entry) { return entry.second.reported; });
+  };
+  m_changed.wait_until(lock, stop, deadline.time_point(), settled);
+}
+
 bool Custody::all_settled() const {
   const std::lock_guard lock(m_mutex);
   return m_open.empty();

@@ -46,6 +46,9 @@ class Custody {
 
   // Until every transaction has a report, or the deadline, or a stop. True when none is left without one.
   bool wait(Deadline deadline, std::stop_token stop);
+  // Once every transaction has a report: until what the reports leave out has been named by further ones, or the
+  // deadline, or a stop.
+  void wait_for_rest(Deadline deadline, std::stop_token stop);
   bool all_settled() const;
   // What no report speaks of leaves as pending; the transactions stay in the store.
   void leave_pending();
