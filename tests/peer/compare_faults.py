@@ -99,7 +99,8 @@ COMMITMENTS = [
     ("says that its copy is damaged", rule("report", "status", status="0110")),
     ("does not know us for commitment",
      rule("commit", "status", status="0110", error_comment="Unknown Calling AET: KUVAPLAIN")),
-    ("never answers the request", rule("commit", "silent")),
+    ("never answers the request, and reports", rule("commit", "silent")),
+    ("never answers the request and never reports", rule("commit", "silent") + rule("report", "silent")),
 ]
 
 
@@ -113,7 +114,7 @@ class Box:
         ports = json.loads(made.stdout.splitlines()[0])
         self.ports = {TLS: ports["tlsPort"], PLAIN: ports["plainPort"], COMMIT: ports["plainPort"]}
         limits = "".join(f'{name} = "{ANSWER}s"\n' for name in ("connect", "tls", "associate", "stall", "response",
-                                                                 "release"))
+                                                                 "release")) + 'abort = "1s"\n'
         config = directory / "kuva.toml"
         text = config.read_text().replace("[target.sandbox.tls]", f"[target.sandbox.timeouts]\n{limits}\n"
                                           "[target.sandbox.tls]")
@@ -169,11 +170,12 @@ def run(command, box, rules, first_words):
 
 
 def said_by_dcmtk(out, err):
+    """The first error and what goes on from it; else the first warning."""
     lines = (out + err).splitlines()
     for mark in ("F: ", "E: ", "W: "):
-        for line in lines:
-            if line.startswith(mark) and len(line) > len(mark):
-                return line
+        marked = [line for line in lines if line.startswith(mark) and len(line) > len(mark)]
+        if marked:
+            return " ".join([marked[0]] + [line[len(mark):] for line in marked[1:3]])
     return ""
 
 
@@ -226,7 +228,8 @@ def try_kuva_commit(box, rules, study):
                               stderr=subprocess.DEVNULL, env=environment, timeout=LIMIT, check=True)
         begun = time.monotonic()
         done = subprocess.run([harness.TOOLS / "kuva-commit", "--format", "json", "--config",
-                               box.directory / "kuva.toml", "-t", "sandbox-plain", "--wait", f"{ANSWER}s", "--grace",
+                               box.directory / "kuva.toml", "-t", "sandbox-plain", "--retries", "0", "--wait",
+                               f"{ANSWER}s", "--grace",
                                "500ms", "--state", box.directory / "state"], input=sent.stdout,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, timeout=60,
                               check=False)
@@ -246,7 +249,7 @@ def cell(text):
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "HOST:PORT", text)
     text = text.replace("|", "\\|").replace("<", "&lt;")
-    return text if len(text) <= 260 else text[:257] + "..."
+    return text if len(text) <= 240 else text[:237] + "..."
 
 
 def told(outcome):
@@ -261,11 +264,13 @@ def told(outcome):
 HEAD = f"""# When an archive misbehaves: what the sender says
 
 Made by `tests/peer/compare_faults.py`, which shows each fault of `kuva-sandbox --faults` (kuva-faults(5)) to DCMTK's
-`storescu` and `dcmsend` ({{version}}) and to `kuva-send`. Each sends {COUNT} CT slices. All have the same limits:
-{ANSWER} s for an answer (`-to -ta -td -ts {ANSWER}`; without them DCMTK waits for ever), no retries, and after {LIMIT} s
-the program is ended. Of DCMTK the first error or warning is shown, of kuva-send each error code of the records with its
-message; beside the message each record has a hint, the peer and the class on which a retry decides. `N of {COUNT} stored`
-is what the archive really has at the end; **called done** marks an exit code of 0 with less than that.
+`storescu` and `dcmsend` ({{version}}) and to `kuva-send`. Each sends {COUNT} CT slices of 2 MiB. All have the same limits:
+{ANSWER} s for an answer (`-to -ta -td -ts {ANSWER}`; unless said, `-td` is unlimited), no retries, and after {LIMIT} s the
+program is ended. Of DCMTK, at its usual verbosity, the first lines of error or warning are shown; of kuva-send each error
+code of the records with its message. Beside these each record of a failure has a hint, the peer, and the class on which a
+retry decides. "N of {COUNT} stored" is what the archive really has at the end; **called done** marks an exit code of 0 with
+less than that. storescu stops at the first object that fails; an object whose answer is missing may be stored, which
+kuva-send calls indeterminate and kuva-commit settles.
 """
 
 
@@ -278,7 +283,7 @@ def write(path, rows, commitments):
             if row_group == group:
                 text += f"| {name} | " + " | ".join(told(outcome) for outcome in outcomes) + " |\n"
     text += ("\n## Storage commitment\n\nDCMTK has no program that asks for it, so these are kuva-commit's alone "
-             f"(`--wait {ANSWER}s --grace 500ms`).\n\n| the archive | kuva-commit | exit | seconds |\n|---|---|---|---|\n")
+             f"(`--retries 0 --wait {ANSWER}s --grace 500ms`).\n\n| the archive | kuva-commit | exit | seconds |\n|---|---|---|---|\n")
     for name, outcome in commitments:
         text += f"| {name} | {cell(outcome.says)} | {outcome.code} | {outcome.seconds:.1f} |\n"
     path.write_text(text, encoding="utf-8")
@@ -298,7 +303,7 @@ def main():
         directory = pathlib.Path(name)
         study = directory / "study"
         study.mkdir()
-        objects.write_ct_study(study, COUNT, rows=256)
+        objects.write_ct_study(study, COUNT, rows=1024)
         boxes = [Box(directory / program) for program in ("storescu", "dcmsend", "kuva")]
         rows, answers = [], []
         with concurrent.futures.ThreadPoolExecutor(len(boxes)) as pool:

@@ -18,7 +18,18 @@ constexpr std::chrono::milliseconds k_longest_delay{30'000};
 // How often the requesting thread looks from its association to its queue.
 constexpr std::chrono::milliseconds k_glance{50};
 constexpr std::chrono::milliseconds k_stop_check{250};
-constexpr std::uint16_t k_processing_failure = 0x0110;
+
+// What is wrong with a response that is not the one awaited.
+std::string misfit(const dimse::Command& command, std::uint16_t message_id) {
+  if (command.field != dimse::CommandField::n_action_rsp) {
+    return fmt::format("{} came instead of the N-ACTION-RSP", dimse::to_string(command.field));
+  }
+  if (command.message_id_responded_to != message_id) {
+    return fmt::format("an N-ACTION-RSP came that answers message {}, not {}",
+                       command.message_id_responded_to.value_or(0), message_id);
+  }
+  return "the N-ACTION-RSP has no Status (0000,0900)";
+}
 
 }  // namespace
 
@@ -130,6 +141,7 @@ void CommitRequester::ask(const std::string& transaction_uid) {
       m_custody.request_failed(uid, *m_given_up);
       return;
     }
+    m_is_unanswered = false;
     try {
       if (!m_association) {
         open_association();
@@ -148,7 +160,7 @@ void CommitRequester::ask(const std::string& transaction_uid) {
         if (association_is_gone) {
           m_given_up = error;
         }
-        m_custody.request_failed(uid, error);
+        m_custody.request_failed(uid, error, m_is_unanswered);
         return;
       }
       const auto delay =
@@ -184,10 +196,12 @@ void CommitRequester::open_association() {
 // One N-ACTION and its response.
 void CommitRequester::exchange(const std::string& transaction_uid) {
   const std::uint16_t message_id = m_messenger->next_message_id();
+  m_is_unanswered = true;
   m_messenger->send(m_association->contexts().front().id, dimse::make_commitment_request_command(message_id),
                     dimse::to_data_set(m_custody.request_of(transaction_uid)));
   const dimse::Messenger::Message response = await_response(message_id);
-  const std::uint16_t status = response.command.status.value_or(k_processing_failure);
+  m_is_unanswered = false;
+  const std::uint16_t status = *response.command.status;
   if (dimse::status_class(status) == dimse::StatusClass::failure) {
     Error refusal = dimse::status_error(dimse::Service::commit_request, response.command);
     refusal.with_peer(m_association->peer());
@@ -206,7 +220,8 @@ dimse::Messenger::Message CommitRequester::await_response(std::uint16_t message_
       case dimse::Messenger::Event::timeout:
         if (deadline.expired() || stopping()) {
           m_association->abort();
-          Error error(kind("connection.timeout"), "no answer to the commitment request");
+          Error error(kind("connection.timeout"),
+                      fmt::format("no N-ACTION response within {}", format_duration(m_target.response_timeout)));
           error.in_phase(Phase::wait).with_peer(m_association->peer());
           throw error;
         }
@@ -225,10 +240,9 @@ dimse::Messenger::Message CommitRequester::await_response(std::uint16_t message_
       continue;
     }
     if (message.command.field != dimse::CommandField::n_action_rsp ||
-        message.command.message_id_responded_to != message_id) {
+        message.command.message_id_responded_to != message_id || !message.command.status) {
       m_association->abort();
-      Error error(kind("dimse.unexpected-response"),
-                  fmt::format("{} came instead of the N-ACTION-RSP", dimse::to_string(message.command.field)));
+      Error error(kind("dimse.unexpected-response"), misfit(message.command, message_id));
       error.with_peer(m_association->peer());
       throw error;
     }

@@ -60,6 +60,7 @@ class CommitRequester {
   std::exception_ptr m_failure;
   std::optional<Error> m_given_up;
 
+  bool m_is_unanswered = false;  // a request is out whose answer has not been understood
   std::unique_ptr<ul::Association> m_association;
   std::unique_ptr<dimse::Messenger> m_messenger;
   std::jthread m_thread;

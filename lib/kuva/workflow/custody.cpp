@@ -180,23 +180,23 @@ void Custody::acknowledged(const std::string& transaction_uid) {
   }
 }
 
-void Custody::request_failed(const std::string& transaction_uid, const Error& error) {
+void Custody::request_failed(const std::string& transaction_uid, const Error& error, bool may_be_taken) {
   std::unique_lock lock(m_mutex);
   if (!m_open.contains(transaction_uid)) {
     return;  // settled by a report meanwhile
   }
   TransactionStore::Transaction transaction = load(transaction_uid);
-  const bool temporary = error.kind().error_class != ErrorClass::permanent;
+  const bool is_open = may_be_taken || error.kind().error_class != ErrorClass::permanent;
   for (Json& record : transaction.records) {
     make_pending(record, transaction_uid, transaction.requested_at, error);
-    if (!temporary) {
+    if (!is_open) {
       record["outcome"] = outcome::failed;
     }
     m_sink.emit(record);
     ++m_progress.failed;
   }
   m_open.erase(transaction_uid);
-  if (!temporary) {
+  if (!is_open) {
     m_store.remove(transaction_uid);
   }
   tell_progress();

@@ -34,8 +34,9 @@ class Custody {
 
   // The archive took the request.
   void acknowledged(const std::string& transaction_uid);
-  // The request failed: its instances leave as failed (a permanent error; the transaction is void) or pending.
-  void request_failed(const std::string& transaction_uid, const Error& error);
+  // The request failed: its instances leave as failed (a permanent error; the transaction is void) or as pending (a
+  // temporary one, or the archive may have taken the request all the same).
+  void request_failed(const std::string& transaction_uid, const Error& error, bool may_be_taken = false);
 
   // A report came, on whatever association. Known: its instances leave. Of an earlier run: kept for --resume. Repeated
   // or unknown: told, and taken as read, so that the archive does not send it for ever.

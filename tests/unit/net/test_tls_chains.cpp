@@ -70,7 +70,8 @@ std::pair<std::optional<Error>, std::optional<Error>> meet(const net::TlsSetting
     connect.tls = net::TlsContext::client(client);
     const auto stream = net::connect(connect);
     write_bytes(*stream, "ping");
-    CHECK(read_bytes(*stream, 4) == "ping");
+    const std::string answer = read_bytes(*stream, 4);
+    CHECK(answer == "ping");
   });
   peer.join();
   return {error, peer.error()};
@@ -172,6 +173,9 @@ TEST_CASE("a PKCS#12 file of an old encryption is named, with the way out") {
 
 TEST_CASE(
     "TLS 1.3: the alert of a server that refuses our certificate and resets the connection is told, not the reset") {
+  bool sends = false;
+  SUBCASE("while we wait for its answer") {}
+  SUBCASE("while we send") { sends = true; }
   const Authority authority;
   const Authority other("Another CA");
   net::TlsSettings refusing = authority.server;
@@ -201,12 +205,9 @@ TEST_CASE(
     connect.endpoint = {.host = "127.0.0.1", .port = ntohs(address.sin_port)};
     connect.tls = net::TlsContext::client(authority.client);
     const auto stream = net::connect(connect);
-    SUBCASE("while we wait for its answer") {}
-    SUBCASE("while we send") {
-      for (int i = 0; i < 100; ++i) {
-        write_bytes(*stream, std::string(1000, 'x'));
-        std::this_thread::sleep_for(1ms);
-      }
+    for (int i = 0; sends && i < 100; ++i) {
+      write_bytes(*stream, std::string(1000, 'x'));
+      std::this_thread::sleep_for(1ms);
     }
     write_bytes(*stream, "ping");
     read_bytes(*stream, 4);
