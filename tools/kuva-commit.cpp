@@ -1,5 +1,6 @@
 #include <kuva/cli/environment.hpp>
 #include <kuva/cli/tool.hpp>
+#include <kuva/workflow/check_inbound.hpp>
 #include <kuva/workflow/commit.hpp>
 
 #include <algorithm>
@@ -19,11 +20,12 @@ constexpr kuva::cli::ToolInfo k_info{
         "becomes a record that says committed, failed or pending.",
     .examples =
         "  kuva-send -t archive study/ | kuva-commit -t archive --wait 10m > committed.ndjson\n"
+        "  kuva-commit -t archive --check-inbound --wait 10m\n"
         "  kuva-commit -t archive --resume --wait 2h --files-from /dev/null\n",
 };
 
 void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::TargetOptions& target,
-                 CommitSettings& settings, std::string& state) {
+                 CommitSettings& settings, std::string& state, bool& checks) {
   constexpr const char* k_group = "Commitment";
   kuva::cli::add_input_options(app, input);
   kuva::cli::add_target_options(app, target);
@@ -39,6 +41,9 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
   app.add_option("--state", state, "Where unfinished transactions are kept")->type_name("DIR")->group(k_group);
   app.add_flag("--resume", settings.resume, "Take up the unfinished transactions of earlier runs too")->group(k_group);
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, ask nothing")->group(k_group);
+  app.add_flag("--check-inbound", checks,
+               "Ask nothing: say what the archive needs to reach us, and report what comes in until --wait")
+      ->group(k_group);
 }
 
 // A target's own directory below the user's state directory; an address may hold characters that names of files do not.
@@ -59,11 +64,17 @@ int main(int argc, char** argv) {
   kuva::cli::TargetOptions target_options;
   CommitSettings settings;
   std::string state;
+  bool checks = false;
   return kuva::cli::run_tool(
-      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, target_options, settings, state); },
+      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, target_options, settings, state, checks); },
       [&](kuva::cli::Session& session) {
         const auto target = session.target(target_options);
         settings.state = state.empty() ? default_state(target.name) : std::filesystem::path(state);
+        if (checks) {
+          kuva::workflow::check_inbound(session.sink(), session.observer(), target, settings.state, settings.wait,
+                                        session.stop_token());
+          return;
+        }
         input.optional = settings.resume;
         const auto source = session.open_input(input);
         kuva::workflow::commit(*source, session.sink(), session.observer(), session.accounting(), target, settings,

@@ -87,7 +87,7 @@ void add_standard_options(CLI::App& app, StandardOptions& options, std::string_v
   group(app.add_option("--config", options.config, "Configuration file instead of the first kuva.toml found")
             ->type_name("FILE"));
   group(add_choice<bool>(app, "--phi", options.phi_plain, {{"mask", false}, {"plain", true}},
-                         "Patient data in findings: masked (default) or as it is"));
+                         "Patient data in findings and traces: masked (default) or as it is"));
   group(app.add_flag("--progress,!--no-progress", options.progress, "Progress on a terminal (default)"));
   group(add_choice<Color>(app, "--color", options.color,
                           {{"auto", Color::automatic}, {"always", Color::always}, {"never", Color::never}},

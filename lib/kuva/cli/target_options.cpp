@@ -132,6 +132,8 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
       ->type_name("FILE");
   group(app.add_option("--tls-name", options.tls_name, "Name that the peer's certificate is for, if not the host"))
       ->type_name("NAME");
+  group(app.add_option("--trace", options.trace, "Write every association's messages here, a file each"))
+      ->type_name("DIR");
   group(add_duration(app, "--connect-timeout", options.connect_timeout, "For the TCP connection (10s)"));
   group(add_duration(app, "--response-timeout", options.response_timeout, "For the answer to a request (5m)"));
 }

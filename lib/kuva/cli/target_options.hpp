@@ -23,6 +23,7 @@ struct TargetOptions {
   std::string tls_key;
   std::string tls_passphrase_file;
   std::string tls_name;
+  std::string trace;                             // directory for traces of the associations
   std::string listen;                            // PORT or HOST:PORT
   std::chrono::milliseconds connect_timeout{0};  // 0: what the target says
   std::chrono::milliseconds response_timeout{0};

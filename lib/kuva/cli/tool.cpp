@@ -133,6 +133,9 @@ workflow::Target Session::target(const TargetOptions& options) {
       workflow::Observer::Level::info,
       fmt::format("target {} from {}: {}@{}:{}, we are {}, {}", target.name, resolved.source, target.called_ae,
                   target.endpoint.host, target.endpoint.port, target.calling_ae, target.tls ? "TLS" : "plain text"));
+  if (!options.trace.empty()) {
+    resolved.target.trace = std::make_shared<workflow::TraceDirectory>(options.trace, m_options.phi_plain, m_messages);
+  }
   return std::move(resolved.target);
 }
 

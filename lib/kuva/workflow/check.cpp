@@ -165,6 +165,9 @@ class Check {
     if (m_target.async_window != 0) {
       request.asynchronous_operations = ul::AsynchronousOperations{m_target.async_window, 1};
     }
+    if (m_target.trace) {
+      m_stream = m_target.trace->wrap(std::move(m_stream), TraceDirectory::Direction::out);
+    }
     m_association = ul::Association::request(std::move(m_stream), complete_request(m_target, std::move(request)),
                                              m_target.association_timeouts);
     const ul::AssociateAccept& accepted = m_association->accepted();

@@ -175,6 +175,9 @@ void ReportListener::serve(Connection& connection) {
   const std::string from = connection.incoming->peer().address;
   try {
     auto stream = connection.incoming->open(m_tls, Deadline::after(m_target.tls_timeout));
+    if (m_target.trace) {
+      stream = m_target.trace->wrap(std::move(stream), TraceDirectory::Direction::in);
+    }
     const auto decide = [this](const ul::AssociateRequest& request, const net::Stream&) {
       return decide_report_association(request, m_target.calling_ae, m_target.max_pdu);
     };

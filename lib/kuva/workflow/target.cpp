@@ -20,6 +20,17 @@ void warn_of_expiry(Observer& observer, std::string_view whose,
                    fmt::format("{} certificate ends in {} days ({})", whose, days, to_rfc3339(*expiry)));
 }
 
+std::unique_ptr<net::Stream> connect(const Target& target, const net::ConnectSettings& settings) {
+  try {
+    return net::connect(settings);
+  } catch (const Error& error) {
+    if (target.trace) {
+      target.trace->failed(error, TraceDirectory::Direction::out);
+    }
+    throw;
+  }
+}
+
 }  // namespace
 
 Peer Target::to_peer() const {
@@ -52,10 +63,13 @@ std::unique_ptr<ul::Association> associate(const Target& target, const std::shar
   settings.tls = tls;
   settings.connect_timeout = target.connect_timeout;
   settings.tls_timeout = target.tls_timeout;
-  std::unique_ptr<net::Stream> stream = net::connect(settings);
+  std::unique_ptr<net::Stream> stream = connect(target, settings);
   warn_of_expiry(observer, "the peer's", net::peer_certificate_expiry(*stream));
   if (tls) {
     warn_of_expiry(observer, "our own", tls->certificate_expiry());
+  }
+  if (target.trace) {
+    stream = target.trace->wrap(std::move(stream), TraceDirectory::Direction::out);
   }
   return ul::Association::request(std::move(stream), request, target.association_timeouts);
 }

@@ -3,6 +3,7 @@
 #include <kuva/net/stream.hpp>
 #include <kuva/ul/association.hpp>
 #include <kuva/workflow/items.hpp>
+#include <kuva/workflow/trace_directory.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -41,6 +42,8 @@ struct Target {
   std::uint32_t max_pdu = ul::Association::k_default_receive_limit;  // what we announce
   std::uint32_t instances_per_association = 0;                       // 0: no limit
   std::uint32_t commit_chunk = 500;                                  // instances a commitment request
+
+  std::shared_ptr<TraceDirectory> trace;  // of every association with it; null: none
 
   Peer to_peer() const;
 };
