@@ -360,6 +360,10 @@ class TracedStream final : public net::Stream {
     m_stream->close(deadline);
     m_sink(trace_line("closed"));
   }
+  void reset() noexcept override {
+    m_stream->reset();
+    m_sink(trace_line("reset"));
+  }
   void shutdown() noexcept override { m_stream->shutdown(); }
   const Peer& peer() const override { return m_stream->peer(); }
   std::string local_address() const override { return m_stream->local_address(); }
