@@ -104,7 +104,7 @@ class Privacy(harness.PeerCase):
             run("kuva-validate", name)
             for target in ("sandbox", "sandbox-plain"):
                 sent = run("kuva-send", "--config", box.config, "-t", target, "--retries", "0", "--trace",
-                           f"trace-{name}-{target}", name)
+                           f"trace-{name}-{target}", "--bundle", f"{name}-{target}.tar.gz", name)
                 run("kuva-commit", "--config", box.config, "-t", target, "--wait", "10s", "--trace",
                     f"trace-commit-{name}-{target}", "--state", "state", stdin=sent.out)
         run("kuva-validate", *names)
@@ -128,6 +128,7 @@ class Privacy(harness.PeerCase):
                 searched += [(f"{relative.parent}: {name}", content) for name, content in contents(path)]
         self.assertTrue(any("trace-all" in name for name, _ in searched))
         self.assertTrue(any("transcript" in name for name, _ in searched))
+        self.assertTrue(any(".tar.gz: kuva-bundle/headers/" in name for name, _ in searched))
         found = [f"{needle.decode()} in {name}: {content[max(0, content.find(form) - 80):][:200]!r}"
                  for name, content in searched for needle in NEEDLES for form in encodings(needle) if form in content]
         self.assertEqual(found, [], "\n".join(found[:20]))

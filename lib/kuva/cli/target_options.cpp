@@ -134,6 +134,8 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
       ->type_name("NAME");
   group(app.add_option("--trace", options.trace, "Write every association's messages here, a file each"))
       ->type_name("DIR");
+  group(app.add_option("--bundle", options.bundle, "Pack what helps to explain the run into one masked file"))
+      ->type_name("FILE.tar.gz");
   group(add_duration(app, "--connect-timeout", options.connect_timeout, "For the TCP connection (10s)"));
   group(add_duration(app, "--response-timeout", options.response_timeout, "For the answer to a request (5m)"));
 }

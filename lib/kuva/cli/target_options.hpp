@@ -24,6 +24,7 @@ struct TargetOptions {
   std::string tls_passphrase_file;
   std::string tls_name;
   std::string trace;                             // directory for traces of the associations
+  std::string bundle;                            // a file for a request for support
   std::string listen;                            // PORT or HOST:PORT
   std::chrono::milliseconds connect_timeout{0};  // 0: what the target says
   std::chrono::milliseconds response_timeout{0};

@@ -136,13 +136,23 @@ workflow::Target Session::target(const TargetOptions& options) {
   if (!options.trace.empty()) {
     resolved.target.trace = std::make_shared<workflow::TraceDirectory>(options.trace, m_options.phi_plain, m_messages);
   }
+  if (!options.bundle.empty()) {
+    m_bundle.emplace(options.bundle, m_info.name, resolved.target);
+  }
   return std::move(resolved.target);
 }
 
 void Session::CountedSink::emit(const Json& record) {
   m_session.m_accounting.left(record);
   m_session.m_failures.note(record);
-  m_session.m_writer->emit(record);
+  m_session.emit(record);
+}
+
+void Session::emit(const Json& record) {
+  m_writer->emit(record);
+  if (m_bundle) {
+    m_bundle->note(record);
+  }
 }
 
 void Session::say(const Error& error) {
@@ -159,7 +169,7 @@ void Session::report(const Error& error) {
   if (!m_text) {  // as text, the record would say on the terminal what the message has said
     Json record = make_record("error", m_info.name, outcome::failed, false);
     set_error(record, error);
-    m_writer->emit(record);
+    emit(record);
   }
 }
 
@@ -172,15 +182,24 @@ int Session::finish() {
   const auto elapsed =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - m_started);
   try {
-    m_writer->emit(m_accounting.summary(m_info.name, elapsed, interrupted));
+    emit(m_accounting.summary(m_info.name, elapsed, interrupted));
     m_writer->close();
   } catch (const Error& error) {
     // What the records would have said is lost; nothing else that went wrong matters more.
     say(error);
     return static_cast<int>(ExitCode::local_io);
   }
-  for (const std::string& line : m_failures.lines(m_repeat)) {
+  const std::vector<std::string> failures = m_failures.lines(m_repeat);
+  for (const std::string& line : failures) {
     m_messages.message(workflow::Observer::Level::warning, line);
+  }
+  if (m_bundle) {
+    try {
+      m_bundle->write(failures);
+    } catch (const Error& error) {
+      say(error);
+      return static_cast<int>(ExitCode::local_io);
+    }
   }
   return static_cast<int>(m_accounting.exit_code());
 }

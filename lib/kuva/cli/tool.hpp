@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/cli/bundle.hpp>
 #include <kuva/cli/failure_summary.hpp>
 #include <kuva/cli/messages.hpp>
 #include <kuva/cli/options.hpp>
@@ -10,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 
@@ -60,6 +62,7 @@ class Session {
   };
 
   void say(const Error& error);
+  void emit(const Json& record);
 
   const ToolInfo& m_info;
   const StandardOptions& m_options;
@@ -71,6 +74,7 @@ class Session {
   CountedSink m_sink{*this};
   workflow::Accounting m_accounting;
   FailureSummary m_failures;
+  std::optional<Bundle> m_bundle;
   std::chrono::steady_clock::time_point m_started = std::chrono::steady_clock::now();
 };
 
