@@ -170,6 +170,9 @@ void CommitRequester::ask(const std::string& transaction_uid) {
                                      attempt, format_duration(delay)));
       sleep_unless_stopped(delay, m_stop);
       uid = m_custody.renew(uid);
+      if (!m_custody.is_open(uid)) {
+        return;
+      }
     }
   }
 }

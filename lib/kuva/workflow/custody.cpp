@@ -139,10 +139,18 @@ std::string Custody::renew(const std::string& transaction_uid) {
   transaction.requested_at = to_rfc3339(std::chrono::system_clock::now());
   m_store.save(transaction);
   m_store.remove(transaction_uid);
-  m_open.emplace(transaction.transaction_uid, open->second);
+  Open renewed = open->second;
+  renewed.acknowledged = false;
+  renewed.reported = false;  // the new request has a report of its own
+  m_open.emplace(transaction.transaction_uid, std::move(renewed));
   m_open.erase(open);
   m_renewed.emplace(transaction_uid, transaction.transaction_uid);
   return transaction.transaction_uid;
+}
+
+bool Custody::is_open(const std::string& transaction_uid) const {
+  const std::lock_guard lock(m_mutex);
+  return m_open.contains(transaction_uid);
 }
 
 // A transaction of ours whose file is gone cannot be settled, and must not be called so.

@@ -31,6 +31,8 @@ class Custody {
   // The same records under a fresh Transaction UID, for another attempt: one is never used twice. A report that comes
   // for the earlier one all the same settles the new one.
   std::string renew(const std::string& transaction_uid);
+  // Whether there is anything left to ask under this UID: a report may have settled it.
+  bool is_open(const std::string& transaction_uid) const;
 
   // The archive took the request.
   void acknowledged(const std::string& transaction_uid);

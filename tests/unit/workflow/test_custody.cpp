@@ -128,6 +128,19 @@ TEST_CASE_FIXTURE(Fixture, "a request that was sent again has another UID, and t
   custody.report({first, {{k_class, "1.1"}}, {}, ""});
   CHECK(sink.outcomes() == "1.1:committed ");
   CHECK(custody.renew(second) == second);  // nothing left to ask
+  CHECK_FALSE(custody.is_open(second));
+}
+
+TEST_CASE_FIXTURE(Fixture, "what a report left out is awaited anew when it is asked for again") {
+  const std::string first = custody.open({stored("1.1"), stored("1.2"), stored("1.3")});
+  custody.report(
+      {first, {{k_class, "1.1"}}, {{{k_class, "1.2"}, 0x0213}}, ""});  // before the response, which never comes
+  const std::string second = custody.renew(first);
+  CHECK(custody.is_open(second));
+  CHECK_FALSE(custody.wait(Deadline::after(std::chrono::milliseconds(0)), {}));
+  custody.report({second, {{k_class, "1.2"}, {k_class, "1.3"}}, {}, ""});
+  CHECK(sink.outcomes() == "1.1:committed 1.2:pending 1.3:committed ");
+  CHECK(custody.all_settled());
 }
 
 TEST_CASE_FIXTURE(Fixture, "what an earlier run asked for is settled by its late report") {
