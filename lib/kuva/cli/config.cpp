@@ -75,6 +75,7 @@ void read_timeouts(TomlReader& reader, workflow::Target& target) {
   assign(target.association_timeouts.abort, reader.duration("abort"));
   assign(target.response_timeout, reader.duration("response"));
   assign(target.idle_timeout, reader.duration("idle"));
+  assign(target.recovery, reader.duration("recovery"));
   reader.finish();
 }
 
@@ -154,6 +155,10 @@ ConfiguredTarget read_target(TomlReader& reader, const std::string& name) {
   assign(target.max_pdu, reader.integer("max_pdu", 4096, 16 * 1024 * 1024));
   assign(target.instances_per_association, reader.integer("instances_per_association", 0, k_unsigned_max));
   assign(target.commit_chunk, reader.integer("commit_chunk", 1, 10'000));
+  assign(target.failures_in_a_row, reader.integer("failures_in_a_row", 1, 1000));
+  if (const auto settle = reader.choice("settle", {"query", "commit"})) {
+    target.settle = *settle == 0 ? workflow::Target::Settle::query : workflow::Target::Settle::commit;
+  }
   if (auto tls = reader.table("tls")) {
     read_tls(*tls, target.tls_settings);
   }

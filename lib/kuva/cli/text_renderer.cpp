@@ -57,6 +57,49 @@ void add(std::string& line, const std::string& text) {
   }
 }
 
+// Where to find it in the peer's log, and what else support asks for first.
+std::string fact_lines(const Json& error) {
+  std::string lines;
+  const auto say = [&lines](const std::string& line) { lines += line.empty() ? "" : "    " + line + "\n"; };
+  const Json& peer = child(error, "peer");
+  std::string text;
+  if (!peer.empty()) {
+    text = fmt::format("peer {}:{}", text_of(peer, "host"), text_of(peer, "port"));
+    for (const char* key : {"address", "calledAE", "callingAE", "implementationVersionName", "tls"}) {
+      add(text, text_of(peer, key));
+    }
+    say(text);
+  }
+  const Json& association = child(error, "association");
+  const Json& message = child(error, "dimse");
+  if (!association.empty()) {
+    text = fmt::format("association {} from {}, opened {}", text_of(association, "id"),
+                       text_of(association, "localAddress"), text_of(association, "openedAt"));
+    if (!message.empty()) {
+      add(text, fmt::format("message {} on context {}: {} bytes in {} ms, waited {} ms", text_of(message, "messageId"),
+                            text_of(message, "contextId"), text_of(message, "bytes"), text_of(message, "sendMs"),
+                            text_of(message, "waitMs")));
+    }
+    say(text);
+  }
+  if (const auto values = error.find("offendingValues"); values != error.end() && values->is_array()) {
+    for (const Json& value : *values) {
+      const bool absent = value.contains("absent");
+      say(fmt::format("{} ({}) in the file: {}", text_of(value, "keyword"), text_of(value, "tag"),
+                      absent ? "absent" : text_of(value, "vr") + " " + text_of(value, "value")));
+    }
+  }
+  const Json& tries = child(error, "tries");
+  if (const Json& first = child(tries, "first"); !first.empty()) {
+    say(fmt::format("sent {} times, first ended {}: {}", text_of(tries, "made"), text_of(first, "time"),
+                    text_of(first, "code")));
+  }
+  if (const std::string command = text_of(error, "reproduce"); !command.empty()) {
+    say("this one alone: " + command);
+  }
+  return lines;
+}
+
 std::string error_lines(const Json& record) {
   const Json& error = child(record, "error");
   if (error.empty()) {
@@ -66,7 +109,7 @@ std::string error_lines(const Json& record) {
   if (const std::string hint = text_of(error, "hint"); !hint.empty()) {
     lines += fmt::format("    {}\n", hint);
   }
-  return lines;
+  return lines + fact_lines(error);
 }
 
 std::string finding_lines(const Json& record) {

@@ -49,7 +49,7 @@ void StoreUser::send(Request request) {
 
 void StoreUser::unexpected(std::string what) {
   Error error(kind("dimse.unexpected-response"), std::move(what));
-  error.with_peer(m_messenger.association().peer());
+  error.with_peer(m_messenger.association().peer()).with("abortBy", "us");
   m_messenger.association().abort();
   throw error;
 }
@@ -73,7 +73,7 @@ StoreUser::Response StoreUser::receive() {
                 fmt::format("no C-STORE response within {} ({} outstanding, {} bytes of the oldest sent)",
                             format_duration(m_response_timeout), m_pending.size(),
                             m_pending.empty() ? 0 : m_pending.front().bytes));
-    error.with_peer(association.peer());
+    error.with_peer(association.peer()).with("abortBy", "us");
     association.abort();
     throw error;
   }
@@ -127,6 +127,16 @@ StoreUser::Response StoreUser::take(std::deque<Pending>::iterator pending, Comma
   m_pending.erase(pending);
   m_last_activity = Clock::now();
   return response;
+}
+
+std::optional<StoreUser::Outstanding> StoreUser::find(std::uint64_t token) const {
+  const auto pending = std::find_if(m_pending.begin(), m_pending.end(),
+                                    [token](const Pending& candidate) { return candidate.token == token; });
+  if (pending == m_pending.end()) {
+    return std::nullopt;
+  }
+  return Outstanding{pending->message_id, pending->bytes, pending->complete, pending->send_time,
+                     pending->complete ? since(pending->sent_at) : std::chrono::milliseconds(0)};
 }
 
 std::vector<std::uint64_t> StoreUser::unanswered() const {

@@ -46,6 +46,16 @@ class StoreUser {
   // is then gone.
   Response receive();
 
+  // What is known of a request that has no response yet; also after an Error.
+  struct Outstanding {
+    std::uint16_t message_id = 0;
+    std::uint64_t bytes = 0;  // of the data set; 0 where it was not sent whole
+    bool complete = false;
+    std::chrono::milliseconds send_time{0};
+    std::chrono::milliseconds wait_time{0};  // since the last byte
+  };
+  std::optional<Outstanding> find(std::uint64_t token) const;
+
   // After an Error: tokens of the requests whose last byte had been sent and that have no response (indeterminate), and
   // of those that were not sent whole (not stored).
   std::vector<std::uint64_t> unanswered() const;

@@ -84,7 +84,8 @@ std::shared_ptr<Socket> connect_tcp(const Endpoint& endpoint, std::span<const Ad
     }
   }
   throw Error(connect_kind(telling), fmt::format("no connection to {} ({})", to_string(endpoint), attempts))
-      .with_peer(peer);
+      .with_peer(peer)
+      .with("errno", errno_name(telling));
 }
 
 std::unique_ptr<Stream> connect(const ConnectSettings& settings) {

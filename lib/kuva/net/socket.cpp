@@ -163,12 +163,13 @@ Error Socket::failure(int error_number) const {
   if (error_number == ETIMEDOUT) {
     return Error(kind("connection.timeout"),
                  fmt::format("{} acknowledges nothing any more, the system gave the connection up", name_of(m_peer)))
-        .with_peer(m_peer);
+        .with_peer(m_peer)
+        .with("errno", errno_name(error_number));
   }
   if (error_number == ECANCELED) {
     return lost("it was shut down on our side");
   }
-  return lost(std::generic_category().message(error_number));
+  return lost(std::generic_category().message(error_number)).with("errno", errno_name(error_number));
 }
 
 Error Socket::lost(const std::string& how) const {
@@ -187,6 +188,11 @@ Peer peer_of(const Endpoint& endpoint) {
   peer.host = endpoint.host;
   peer.port = endpoint.port;
   return peer;
+}
+
+std::string errno_name(int error_number) {
+  const char* const name = ::strerrorname_np(error_number);
+  return name == nullptr ? fmt::format("{}", error_number) : std::string(name);
 }
 
 std::string name_of(const Peer& peer) { return to_string(Endpoint{.host = peer.host, .port = peer.port}); }

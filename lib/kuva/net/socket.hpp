@@ -74,6 +74,9 @@ std::uint16_t port_of(const sockaddr_storage& address);
 
 Peer peer_of(const Endpoint& endpoint);
 
+// "ECONNRESET": the detail `errno` of an Error.
+std::string errno_name(int error_number);
+
 Error timeout_error(const Peer& peer, std::string_view doing);
 
 }  // namespace kuva::net

@@ -1,4 +1,5 @@
 #include <kuva/core/time.hpp>
+#include <kuva/net/socket.hpp>
 #include <kuva/net/stream.hpp>
 #include <kuva/net/tls_context.hpp>
 #include <kuva/net/tls_failure.hpp>
@@ -196,9 +197,13 @@ Error closed_error(const TlsFacts& facts) {
                              peer, how));
   }
   if (facts.error_number != 0) {
-    return Error(facts.error_number == ETIMEDOUT ? kind("connection.timeout") : kind("connection.lost"),
-                 fmt::format("connection with {} lost: {}", peer,
-                             facts.error_number == ECANCELED ? "it was shut down on our side" : how));
+    Error lost(facts.error_number == ETIMEDOUT ? kind("connection.timeout") : kind("connection.lost"),
+               fmt::format("connection with {} lost: {}", peer,
+                           facts.error_number == ECANCELED ? "it was shut down on our side" : how));
+    if (facts.error_number != ECANCELED) {
+      lost.with("errno", errno_name(facts.error_number));
+    }
+    return lost;
   }
   return Error(kind("tls.truncated"), fmt::format("{} closed the connection without ending TLS", peer));
 }

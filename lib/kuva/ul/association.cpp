@@ -210,6 +210,9 @@ void StreamAssociation::fail(Error error, Phase phase) {
   if (code == "connection.lost" || code == "tls.truncated") {
     m_peer_gone = true;
   }
+  if (m_open && m_established && !m_peer_gone) {
+    error.with("abortBy", "us");
+  }
   m_cause = error;
   abort(m_answer);
   throw error;
@@ -225,6 +228,7 @@ Error StreamAssociation::abort_error(const Abort& abort) {
   m_peer_gone = true;
   return Error(m_established ? kind("association.aborted") : kind("associate.aborted"),
                fmt::format("{} aborted the association, {}", net::name_of(m_peer), to_string(abort)))
+      .with("abortBy", "peer")
       .with("abortSource", abort.source)
       .with("abortReason", abort.reason);
 }

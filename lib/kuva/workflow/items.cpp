@@ -42,6 +42,11 @@ void Accounting::note(ExitCode code) {
   m_worst = worse(m_worst, code);
 }
 
+void Accounting::add_to_summary(std::string key, Json value) {
+  const std::lock_guard lock(m_mutex);
+  m_more[std::move(key)] = std::move(value);
+}
+
 void Accounting::note(const Error& error) { note(error.kind().exit_code); }
 
 std::uint64_t Accounting::seen() const {
@@ -79,6 +84,7 @@ Json Accounting::summary(std::string_view tool, std::chrono::milliseconds elapse
   if (m_entered != m_left) {
     record["missing"] = m_entered > m_left ? m_entered - m_left : 0;
   }
+  record.update(m_more);
   record["bytes"] = m_bytes;
   record["elapsed"] = elapsed.count();
   record["exitCode"] = static_cast<int>(code);

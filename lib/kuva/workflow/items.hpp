@@ -64,6 +64,9 @@ class Accounting {
   void note(ExitCode code);
   void note(const Error& error);
 
+  // A key of the tool's own for the summary.
+  void add_to_summary(std::string key, Json value);
+
   std::uint64_t seen() const;
   // Items that entered and have not left: 0 at the end of a sound run.
   std::uint64_t missing() const;
@@ -80,6 +83,7 @@ class Accounting {
   std::map<std::string, std::uint64_t> m_by_outcome;
   std::map<std::string, std::uint64_t> m_by_error;
   ExitCode m_worst = ExitCode::done;
+  Json m_more = Json::object();
 };
 
 // The exit code that a record by itself asks for: done for ok, else by its error's code.

@@ -1,5 +1,6 @@
 #include <kuva/dicom/transcoder.hpp>
 #include <kuva/dicom/uid.hpp>
+#include <kuva/workflow/failure_facts.hpp>
 #include <kuva/workflow/presentation_plan.hpp>
 
 #include <fmt/format.h>
@@ -53,10 +54,7 @@ std::string syntax_not_offered(const ul::Association& association, std::string_v
 
 }  // namespace
 
-bool PresentationPlan::add(const StorageKind& kind) {
-  if (covers(kind)) {
-    return true;
-  }
+std::vector<std::vector<std::string>> PresentationPlan::wanted_for(const StorageKind& kind) const {
   const auto known = m_lists.find(kind.sop_class_uid);
   static const std::vector<std::vector<std::string>> k_none;
   const auto& present = known == m_lists.end() ? k_none : known->second;
@@ -73,7 +71,15 @@ bool PresentationPlan::add(const StorageKind& kind) {
       wanted.push_back(native_pair(dicom::k_explicit_vr_little_endian));
     }
   }
-  if (m_count + wanted.size() > k_limit) {
+  return wanted;
+}
+
+bool PresentationPlan::add(const StorageKind& kind) {
+  if (covers(kind)) {
+    return true;
+  }
+  const std::vector<std::vector<std::string>> wanted = wanted_for(kind);
+  if (m_count + wanted.size() > m_limit) {
     return false;
   }
   m_count += wanted.size();
@@ -94,7 +100,7 @@ std::vector<ul::PresentationContext> PresentationPlan::contexts() const {
     }
   }
   for (const auto& [sop_class, lists] : m_lists) {
-    if (contexts.size() < k_limit && !has_native_pair(lists)) {
+    if (contexts.size() < m_limit && !has_native_pair(lists)) {
       push(sop_class, native_pair(dicom::k_explicit_vr_little_endian));
     }
   }
@@ -121,17 +127,13 @@ std::variant<ContextChoice, Error> choose_context(const ul::Association& associa
     }
   }
 
-  Json proposals = Json::array();
   bool class_known = !taken.empty();
   for (const ul::PresentationContext& context : association.requested().contexts) {
     if (context.abstract_syntax != kind.sop_class_uid) {
       continue;
     }
-    const ul::ContextResult result = association.context_result(context.id);
-    class_known = class_known || result == ul::ContextResult::transfer_syntaxes_not_supported;
-    proposals.push_back(Json{{"contextId", context.id},
-                             {"transferSyntaxUIDs", context.transfer_syntaxes},
-                             {"result", ul::to_string(result)}});
+    class_known =
+        class_known || association.context_result(context.id) == ul::ContextResult::transfer_syntaxes_not_supported;
   }
   Error error = [&] {
     if (!class_known) {
@@ -147,7 +149,7 @@ std::variant<ContextChoice, Error> choose_context(const ul::Association& associa
                  fmt::format("the file is {}; for {} the peer takes {}", described(kind.transfer_syntax_uid),
                              described(kind.sop_class_uid), offer));
   }();
-  error.with("proposed", std::move(proposals)).with_peer(association.peer());
+  error.with("proposed", negotiation_facts(association, kind.sop_class_uid)).with_peer(association.peer());
   return error;
 }
 

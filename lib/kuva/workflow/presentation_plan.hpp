@@ -31,8 +31,14 @@ class PresentationPlan {
  public:
   static constexpr std::size_t k_limit = 128;  // ids are odd and one byte
 
+  // At most so many contexts: fewer than k_limit leave room for other services.
+  explicit PresentationPlan(std::size_t limit = k_limit) : m_limit(limit) {}
+
   // False, and nothing changed, when there is no room left.
   bool add(const StorageKind& kind);
+  bool has_room_for(const StorageKind& kind) const {
+    return covers(kind) || m_count + wanted_for(kind).size() <= m_limit;
+  }
   bool covers(const StorageKind& kind) const { return m_kinds.contains(kind); }
   const std::set<StorageKind>& kinds() const { return m_kinds; }
 
@@ -41,6 +47,10 @@ class PresentationPlan {
   std::vector<ul::PresentationContext> contexts() const;
 
  private:
+  // The lists of transfer syntaxes that the kind needs besides those that are there.
+  std::vector<std::vector<std::string>> wanted_for(const StorageKind& kind) const;
+
+  std::size_t m_limit;
   // Per SOP class the lists of transfer syntaxes, one for each context; a list starts with a file's own syntax.
   std::map<std::string, std::vector<std::vector<std::string>>> m_lists;
   std::set<StorageKind> m_kinds;

@@ -170,6 +170,10 @@ void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting&
       queue.close();
     }
   }
+  accounting.add_to_summary("run", run.id());
+  if (!settings.dry_run) {
+    accounting.add_to_summary("associations", run.gate().facts());
+  }
   run.rethrow_failure();
 }
 

@@ -1,7 +1,9 @@
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/part10.hpp>
 #include <kuva/dicom/transcoder.hpp>
+#include <kuva/dimse/find.hpp>
 #include <kuva/dimse/messenger.hpp>
+#include <kuva/workflow/failure_facts.hpp>
 #include <kuva/workflow/store_worker.hpp>
 
 #include <fmt/format.h>
@@ -20,27 +22,65 @@ constexpr std::chrono::milliseconds k_stop_check{250};
 // How long an answer is waited for when the run is to stop.
 constexpr std::chrono::milliseconds k_patience_when_stopped{10'000};
 
-// 0110 may be anything: tried once more, on the chance that it was a passing fault.
-unsigned allowed_retries(const Error& error, const SendSettings& settings) {
-  return &error.kind() == &kind("dimse.processing-failure") ? std::min(1U, settings.retries) : settings.retries;
+// The first association of a worker waits this long for the input, so that it is planned for more than one object.
+constexpr std::chrono::milliseconds k_planning_wait{10};
+// Answers whose median says how quick the peer is.
+constexpr std::size_t k_waits = 32;
+
+// How long an idle worker sleeps, and one whose association others wait for.
+constexpr std::chrono::milliseconds k_while{1000};
+constexpr std::chrono::milliseconds k_soon{50};
+
+std::string_view to_string(dimse::StatusClass status_class) {
+  switch (status_class) {
+    case dimse::StatusClass::success:
+      return "success";
+    case dimse::StatusClass::warning:
+      return "warning";
+    case dimse::StatusClass::cancel:
+      return "cancel";
+    case dimse::StatusClass::pending:
+      return "pending";
+    case dimse::StatusClass::failure:
+      break;
+  }
+  return "failure";
+}
+
+// The message in which it failed.
+Json message_facts(const StoreJob& job, std::uint16_t message_id, std::uint64_t bytes,
+                   std::chrono::milliseconds send_time, std::chrono::milliseconds wait_time) {
+  return Json{{"messageId", message_id}, {"contextId", job.context_id}, {"bytes", bytes},
+              {"fileBytes", job.size},   {"sendMs", send_time.count()}, {"waitMs", wait_time.count()}};
 }
 
 }  // namespace
 
 struct StoreWorker::Session {
-  Session(PresentationPlan plan_made, std::unique_ptr<ul::Association> opened,
+  Session(std::uint64_t number, PresentationPlan plan_made, std::unique_ptr<ul::Association> opened,
           std::chrono::milliseconds response_timeout)
-      : plan(std::move(plan_made)),
+      : id(number),
+        plan(std::move(plan_made)),
         association(std::move(opened)),
+        peer(association->peer().to_json()),
+        local_address(association->local_address()),
         messenger(*association),
         user(messenger, response_timeout) {}
 
+  std::uint64_t id;  // within the run, from 1
+
   PresentationPlan plan;
   std::unique_ptr<ul::Association> association;
+  Json peer;  // for the records
+  Json certificate;
+  std::string local_address;
   dimse::Messenger messenger;
   dimse::StoreUser user;
+  std::chrono::system_clock::time_point opened_at = std::chrono::system_clock::now();
   Clock::time_point last_use = Clock::now();
   std::uint32_t sent = 0;
+  std::uint64_t produced = 0;  // bytes of the data set that is going out
+  bool asks_for_find = false;
 };
 
 StoreWorker::StoreWorker(StoreRun& run, StoreQueue& queue, BandwidthLimit& bandwidth)
@@ -61,7 +101,8 @@ void StoreWorker::work() {
     } else if (m_retries.empty() && m_queue.ended()) {
       close_session();
       return;
-    } else if (m_session && Clock::now() - m_session->last_use >= m_run.target().idle_timeout) {
+    } else if (m_session && (Clock::now() - m_session->last_use >= m_run.target().idle_timeout ||
+                             (m_run.gate().has_waiting() && m_queue.is_empty()))) {
       close_session();
     }
   }
@@ -79,7 +120,8 @@ std::optional<StoreJob> StoreWorker::next_job() {
     m_retries.erase(soonest);
     return job;
   }
-  Clock::time_point until = now + std::chrono::seconds(1);
+  // Somebody may be waiting for the association that this worker holds without need.
+  Clock::time_point until = now + (m_session && m_run.gate().has_waiting() ? k_soon : k_while);
   if (soonest != m_retries.end()) {
     until = std::min(until, soonest->not_before);
   }
@@ -90,24 +132,46 @@ std::optional<StoreJob> StoreWorker::next_job() {
     sleep_unless_stopped(std::chrono::ceil<std::chrono::milliseconds>(until - now), m_run.stop_token());
     return std::nullopt;
   }
-  return m_queue.pop(until);
+  return m_queue.pop(until, {m_session ? &m_session->plan : nullptr, m_study});
 }
 
 void StoreWorker::process(StoreJob job) {
+  const auto leave_open = [this](StoreJob&& left) {
+    if (left.doubt) {
+      const std::shared_ptr<const Error> why = left.doubt;
+      m_run.finish_indeterminate(std::move(left), *why);
+    } else {
+      m_run.finish_unsent(std::move(left));
+    }
+  };
   if (m_run.stopping() || m_run.given_up()) {
-    m_run.finish_unsent(std::move(job));
+    leave_open(std::move(job));
     return;
   }
-  if (const std::optional<Error> stopped = m_run.study_stopped(job.study_instance_uid)) {
-    m_run.finish_failed(std::move(job), *stopped);
-    return;
+  if (!job.doubt) {
+    if (const std::optional<Error> stopped = m_run.stopped(job)) {
+      m_run.finish_failed(std::move(job), *stopped);
+      return;
+    }
+  }
+  if (m_session && m_run.gate().should_yield()) {
+    close_session();
   }
   if (!ready_for(job) && !open_session(job)) {
-    m_run.finish_unsent(std::move(job));
+    leave_open(std::move(job));
     return;
   }
+  if (job.doubt) {
+    settle(std::move(job));
+    return;
+  }
+  send(std::move(job));
+}
+
+void StoreWorker::send(StoreJob job) {
   std::variant<ContextChoice, Error> choice = choose_context(*m_session->association, job.kind);
-  if (const Error* error = std::get_if<Error>(&choice)) {
+  if (Error* error = std::get_if<Error>(&choice)) {
+    put_association_facts(*error, job);
     m_run.finish_failed(std::move(job), *error);
     return;
   }
@@ -120,7 +184,8 @@ bool StoreWorker::ready_for(const StoreJob& job) {
     return false;
   }
   const std::uint32_t most = m_run.target().instances_per_association;
-  if (!m_session->plan.covers(job.kind) || (most != 0 && m_session->sent >= most)) {
+  if (!m_session->plan.covers(job.kind) || (most != 0 && m_session->sent >= most) ||
+      job.not_on_association == m_session->id || (job.doubt && !m_session->asks_for_find)) {
     close_session();
     return false;
   }
@@ -130,47 +195,73 @@ bool StoreWorker::ready_for(const StoreJob& job) {
     close_session();
     return false;
   }
-  return true;
+  return m_session != nullptr;
 }
 
-bool StoreWorker::open_session(const StoreJob& job) {
-  PresentationPlan plan;
+PresentationPlan StoreWorker::plan_session(const StoreJob& job) {
+  if (!m_has_planned) {
+    m_queue.wait_filled(Clock::now() + k_planning_wait);
+    m_has_planned = true;
+  }
+  PresentationPlan plan(m_has_doubted ? PresentationPlan::k_limit - 1 : PresentationPlan::k_limit);
   plan.add(job.kind);
   for (const StorageKind& waiting : m_queue.kinds()) {
-    plan.add(waiting);
+    if (!plan.add(waiting)) {
+      m_queue.hold_more();
+    }
   }
   for (const StorageKind& recent : m_recent_kinds) {
     plan.add(recent);
   }
   m_recent_kinds = plan.kinds();
+  return plan;
+}
 
-  ul::AssociateRequest request;
-  request.contexts = plan.contexts();
-  if (m_run.target().async_window > 1) {
-    request.asynchronous_operations = ul::AsynchronousOperations{m_run.target().async_window, 1};
-  }
-  for (unsigned attempt = 1;; ++attempt) {
+bool StoreWorker::open_session(const StoreJob& job) {
+  AssociationGate& gate = m_run.gate();
+  for (unsigned attempt = 1; gate.enter(m_run.stop_token());) {
     try {
-      auto association = associate(m_run.target(), m_run.tls(), request, m_run.observer());
-      m_session = std::make_unique<Session>(std::move(plan), std::move(association), m_run.target().response_timeout);
-      m_run.association_opened();
+      PresentationPlan plan = plan_session(job);
+      ul::AssociateRequest request;
+      request.contexts = plan.contexts();
+      if (m_has_doubted) {
+        request.contexts.push_back(
+            {static_cast<std::uint8_t>(2 * request.contexts.size() + 1),
+             std::string(dimse::find_sop_class(dimse::QueryRoot::study)),
+             {std::string(dicom::k_explicit_vr_little_endian), std::string(dicom::k_implicit_vr_little_endian)}});
+      }
+      if (m_run.target().async_window > 1) {
+        request.asynchronous_operations = ul::AsynchronousOperations{m_run.target().async_window, 1};
+      }
+      Json certificate;
+      auto association = associate(m_run.target(), m_run.tls(), request, m_run.observer(), &certificate);
+      gate.opened();
+      m_session = std::make_unique<Session>(m_run.next_association_id(), std::move(plan), std::move(association),
+                                            m_run.target().response_timeout);
+      m_session->certificate = std::move(certificate);
+      m_session->asks_for_find = m_has_doubted;
       return true;
     } catch (const Error& error) {
+      if (gate.failed(error)) {
+        m_run.observer().message(Observer::Level::info, fmt::format("{}; going on with {} at a time", error.message(),
+                                                                    std::max(1U, gate.open())));
+        continue;
+      }
       const bool temporary = error.kind().error_class == ErrorClass::temporary;
-      // While another association works the peer is alive, and its "not now" a matter of patience.
-      if (!temporary || (attempt > m_run.settings().retries && !m_run.another_association_works())) {
-        m_run.give_up(error);
+      // While another association works the peer is alive, and its failure a matter of patience.
+      if (!temporary || (attempt > m_run.settings().retries && gate.open() == 0)) {
+        gate.give_up(error);
         return false;
       }
       const auto delay = retry_delay(attempt, m_run.settings().retry_delay, m_run.settings().retry_delay_limit);
       m_run.observer().message(Observer::Level::warning,
                                fmt::format("{}: {}; attempt {} failed, next in {}", error.kind().code, error.message(),
                                            attempt, format_duration(delay)));
-      if (!sleep_unless_stopped(delay, m_run.stop_token()) || m_run.given_up()) {
-        return false;
-      }
+      ++attempt;
+      sleep_unless_stopped(delay, m_run.stop_token());
     }
   }
+  return false;
 }
 
 // Takes the answers that are due, then releases.
@@ -189,7 +280,7 @@ void StoreWorker::close_session() {
                              fmt::format("release: {}: {}", error.kind().code, error.message()));
   }
   m_session.reset();
-  m_run.association_closed();
+  m_run.gate().closed();
 }
 
 void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
@@ -200,9 +291,11 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
       throw Error(kind("file.changed"), "the file's size changed between scan and sending");
     }
     const std::shared_ptr<dicom::DataSetStream> stream = dicom::open_data_set(std::move(file), choice.transfer_syntax);
-    request.data = [stream, &bandwidth = m_bandwidth](std::span<std::byte> buffer) {
+    m_session->produced = 0;
+    request.data = [stream, &bandwidth = m_bandwidth, &produced = m_session->produced](std::span<std::byte> buffer) {
       const std::size_t count = stream->read(buffer);
       bandwidth.take(count);
+      produced += count;
       return count;
     };
   } catch (const Error& error) {
@@ -220,6 +313,9 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
     store["reencoded"] = true;
   }
   store["attempts"] = job.attempts;
+  store["associationId"] = m_session->id;
+  job.context_id = choice.context_id;
+  m_study = job.study_instance_uid;
   job.record["store"] = std::move(store);
   m_in_flight.emplace(request.token, std::move(job));
   ++m_session->sent;
@@ -256,7 +352,8 @@ void StoreWorker::collect() {
     await_answer();
     const dimse::StoreUser::Response response = m_session->user.receive();
     m_session->last_use = Clock::now();
-    m_run.response_came();
+    m_run.gate().answered();
+    note_wait(response.wait_time);
     auto job = m_in_flight.extract(response.token);
     if (!job.empty()) {
       on_response(std::move(job.mapped()), response);
@@ -268,7 +365,6 @@ void StoreWorker::collect() {
 
 void StoreWorker::on_response(StoreJob job, const dimse::StoreUser::Response& response) {
   const std::uint16_t status = response.command.status.value_or(0xC000);
-  const dimse::StatusClass status_class = dimse::status_class(status);
   Json& store = job.record["store"];
   store["status"] = dimse::hex(status);
   store["statusName"] = dimse::status_name(dimse::Service::store, status);
@@ -278,56 +374,245 @@ void StoreWorker::on_response(StoreJob job, const dimse::StoreUser::Response& re
   store["bytes"] = response.bytes;
   store["sendMs"] = response.send_time.count();
   store["waitMs"] = response.wait_time.count();
-  store["peer"] = m_session->association->peer().to_json();
-  store["localAddress"] = m_session->association->local_address();
+  store["peer"] = m_session->peer;
+  store["localAddress"] = m_session->local_address;
 
-  if (status_class == dimse::StatusClass::success || status_class == dimse::StatusClass::warning) {
-    m_run.finish_stored(std::move(job), status_class == dimse::StatusClass::warning, response.bytes);
+  const bool class_worked = status != 0 && m_run.has_class_worked(job.kind.sop_class_uid);
+  const StorePolicy policy = policy_of_status(status, class_worked);
+  if (policy.action == StorePolicy::Action::stored || policy.action == StorePolicy::Action::stored_with_warning) {
+    note_class_worked(job.kind.sop_class_uid);
+    m_run.finish_stored(std::move(job), policy.action == StorePolicy::Action::stored_with_warning, response.bytes);
     return;
   }
   Error error = dimse::status_error(dimse::Service::store, response.command);
   error.with_peer(m_session->association->peer());
-  retry_or_fail(std::move(job), error);
+  put_association_facts(error, job);
+  Json message = message_facts(job, response.command.message_id_responded_to.value_or(0), response.bytes,
+                               response.send_time, response.wait_time);
+  if (response.command.affected_sop_instance_uid) {
+    message["affectedSOPInstanceUID"] = *response.command.affected_sop_instance_uid;
+  }
+  error.with("dimse", std::move(message)).with("statusClass", to_string(dimse::status_class(status)));
+  if (!response.command.offending_elements.empty()) {
+    error.with("offendingValues", offending_values(job.path, response.command.offending_elements));
+  }
+  if (policy.is_overload) {
+    m_run.gate().overloaded();
+  }
+  if (policy.stops_class_after != 0) {
+    m_run.class_refused(job.kind.sop_class_uid, error, policy.stops_class_after);
+  }
+  decide(std::move(job), error, policy);
 }
 
 // The association is gone. What was sent whole may have been stored; what was not, was not.
 void StoreWorker::on_broken(const Error& error) {
-  const std::vector<std::uint64_t> unsent = m_session->user.unsent();
+  struct Broken {
+    StoreJob job;
+    Error error;
+    bool sent_whole;
+  };
+  std::vector<Broken> broken;
+  for (auto& [token, job] : std::exchange(m_in_flight, {})) {
+    const std::optional<dimse::StoreUser::Outstanding> state = m_session->user.find(token);
+    const bool sent_whole = !state || state->complete;
+    Error why = error;
+    if (sent_whole && &error.kind() != &kind("store.no-response")) {
+      why = Error(kind("store.no-response"), fmt::format("all of the object was sent, then: {}", error.message()));
+      why.with("cause", error.kind().code);
+      for (const auto& [key, value] : error.details().items()) {
+        why.with(key, value);
+      }
+      if (error.peer()) {
+        why.with_peer(*error.peer());
+      }
+    }
+    put_association_facts(why, job);
+    if (state) {
+      why.with("dimse", message_facts(job, state->message_id, sent_whole ? state->bytes : m_session->produced,
+                                      state->send_time, state->wait_time));
+    }
+    broken.push_back({std::move(job), std::move(why), sent_whole});
+  }
   m_session.reset();
-  m_run.association_closed();
-  m_run.association_broke(error);
-  std::map<std::uint64_t, StoreJob> in_flight = std::exchange(m_in_flight, {});
-  for (auto& [token, job] : in_flight) {
-    if (std::find(unsent.begin(), unsent.end(), token) != unsent.end()) {
-      retry_or_fail(std::move(job), error);
-      continue;
-    }
-    if (&error.kind() == &kind("store.no-response")) {
-      m_run.finish_indeterminate(std::move(job), error);
-      continue;
-    }
-    Error unknown(kind("store.no-response"), fmt::format("all of the object was sent, then: {}", error.message()));
-    unknown.with("cause", error.kind().code);
-    if (error.peer()) {
-      unknown.with_peer(*error.peer());
-    }
-    m_run.finish_indeterminate(std::move(job), unknown);
+  if (error.kind().side == Side::local) {
+    m_run.gate().closed();
+  } else {
+    m_run.gate().broke(error);
+  }
+  for (Broken& each : broken) {
+    decide(std::move(each.job), each.error, policy_of_error(each.error, each.sent_whole));
   }
 }
 
-void StoreWorker::retry_or_fail(StoreJob job, const Error& error) {
-  const bool again = error.kind().error_class == ErrorClass::temporary &&
-                     job.attempts <= allowed_retries(error, m_run.settings()) && !m_run.given_up();
-  if (!again) {
-    m_run.finish_failed(std::move(job), error);
-    return;
+void StoreWorker::decide(StoreJob job, const Error& error, const StorePolicy& policy) {
+  switch (policy.action) {
+    case StorePolicy::Action::settle:
+      doubt(std::move(job), error);
+      return;
+    case StorePolicy::Action::retry:
+    case StorePolicy::Action::retry_elsewhere:
+      if (job.attempts <= std::min(policy.retries, m_run.settings().retries) && !m_run.given_up() &&
+          !m_run.stopping()) {
+        if (policy.action == StorePolicy::Action::retry_elsewhere && m_session) {
+          job.not_on_association = m_session->id;
+        }
+        try_again(std::move(job), error);
+        return;
+      }
+      break;
+    case StorePolicy::Action::stored:
+    case StorePolicy::Action::stored_with_warning:
+    case StorePolicy::Action::fail:
+      break;
   }
+  m_run.finish_failed(std::move(job), error);
+}
+
+void StoreWorker::try_again(StoreJob job, const Error& error) {
   const auto delay = retry_delay(job.attempts, m_run.settings().retry_delay, m_run.settings().retry_delay_limit);
+  const auto now = std::chrono::system_clock::now();
+  if (!job.first_failure) {
+    job.first_failure = std::make_shared<const Json>(
+        Json{{"time", to_rfc3339(now)}, {"code", error.kind().code}, {"message", error.message()}});
+  }
   m_run.observer().message(Observer::Level::detail,
-                           fmt::format("{}: {}: {}; attempt {} failed, next in {}", job.sop_instance_uid,
-                                       error.kind().code, error.message(), job.attempts, format_duration(delay)));
+                           fmt::format("{}: {}: {}; attempt {} of {} failed, next in {} at {}", job.sop_instance_uid,
+                                       error.kind().code, error.message(), job.attempts, m_run.settings().retries + 1,
+                                       format_duration(delay), to_rfc3339(now + delay)));
   job.not_before = Clock::now() + delay;
   m_retries.push_back(std::move(job));
+}
+
+// Sent whole and not answered. Nothing is sent again before the peer has been asked. An archive that says itself that
+// it has the object (0111) has answered what C-FIND could: only commitment tells more.
+void StoreWorker::doubt(StoreJob job, const Error& error) {
+  if (m_run.target().settle == Target::Settle::commit || &error.kind() != &kind("store.no-response") ||
+      m_run.stopping() || m_run.given_up()) {
+    m_run.finish_indeterminate(std::move(job), error);
+    return;
+  }
+  job.doubt = std::make_shared<const Error>(error);
+  job.settle_attempts = 0;
+  m_has_doubted = true;
+  m_run.observer().message(Observer::Level::detail,
+                           fmt::format("{}: {}; the archive is asked for it", job.sop_instance_uid, error.message()));
+  ask_later(std::move(job));
+}
+
+// Not at once: the peer may still be busy with the object.
+void StoreWorker::ask_later(StoreJob job) {
+  job.not_before = Clock::now() + retry_delay(job.settle_attempts + 1, m_run.settings().retry_delay,
+                                              m_run.settings().retry_delay_limit);
+  m_retries.push_back(std::move(job));
+}
+
+void StoreWorker::leave_in_doubt(StoreJob job, std::string_view settling) {
+  Error error = *job.doubt;
+  error.with("settling", settling);
+  m_run.finish_indeterminate(std::move(job), error);
+}
+
+void StoreWorker::settle(StoreJob job) {
+  while (m_session && !m_in_flight.empty()) {
+    collect();
+  }
+  if (!m_session) {
+    m_retries.push_back(std::move(job));
+    return;
+  }
+  std::string why_not;
+  const std::optional<bool> there = ask(job, why_not);
+  if (!there) {
+    if (why_not.empty()) {
+      ask_later(std::move(job));
+    } else {
+      leave_in_doubt(std::move(job), why_not);
+    }
+    return;
+  }
+  if (*there) {
+    job.record["store"]["settled"] =
+        Json{{"by", "C-FIND"},
+             {"at", to_rfc3339(std::chrono::system_clock::now())},
+             {"warning", "the archive lists the UID, which says nothing of the bytes: have it committed"},
+             {"cause", string_at(job.doubt->details(), "cause").empty() ? std::string(job.doubt->kind().code)
+                                                                        : string_at(job.doubt->details(), "cause")}};
+    m_run.finish_stored(std::move(job), true, 0);
+    return;
+  }
+  if (job.was_sent_again || m_run.settings().retries == 0) {
+    leave_in_doubt(std::move(job), "the archive does not list it");
+    return;
+  }
+  const std::shared_ptr<const Error> doubted = std::exchange(job.doubt, nullptr);
+  if (!job.first_failure) {
+    job.first_failure = std::make_shared<const Json>(Json{{"time", to_rfc3339(std::chrono::system_clock::now())},
+                                                          {"code", doubted->kind().code},
+                                                          {"message", doubted->message()}});
+  }
+  job.was_sent_again = true;
+  m_run.observer().message(Observer::Level::detail,
+                           fmt::format("{}: the archive does not list it, it is sent once more", job.sop_instance_uid));
+  send(std::move(job));
+}
+
+// C-FIND at the IMAGE level (PS3.4 C.4.1). Nothing when there is no answer, with the reason when there will be none.
+std::optional<bool> StoreWorker::ask(StoreJob& job, std::string& why_not) {
+  bool there = false;
+  try {
+    const std::string& uid = job.sop_instance_uid;
+    ++job.settle_attempts;
+    dimse::find(
+        m_session->messenger, dimse::QueryRoot::study,
+        dimse::make_instance_query(job.study_instance_uid, string_at(job.record, "SeriesInstanceUID"), {uid}),
+        [&there, &uid](const dicom::DataSet& match) {
+          there = there || match.string(dicom::tags::sop_instance_uid) == uid;
+          return true;
+        },
+        m_run.target().response_timeout);
+    m_session->last_use = Clock::now();
+    m_run.gate().answered();
+    return there;
+  } catch (const Error& error) {
+    if (!m_session->association->is_open()) {
+      m_session.reset();
+      m_run.gate().broke(error);
+    }
+    const bool temporary = error.kind().error_class == ErrorClass::temporary;
+    if (!temporary || job.settle_attempts > m_run.settings().retries) {
+      why_not = fmt::format("the archive could not be asked: {}", error.message());
+    }
+    return std::nullopt;
+  }
+}
+
+// The peer's own pace, robustly: one slow answer among many says nothing.
+void StoreWorker::note_wait(std::chrono::milliseconds wait) {
+  m_waits.push_back(wait);
+  if (m_waits.size() < k_waits) {
+    return;
+  }
+  const auto middle = m_waits.begin() + k_waits / 2;
+  std::nth_element(m_waits.begin(), middle, m_waits.end());
+  m_run.gate().waited(*middle);
+  m_waits.clear();
+}
+
+void StoreWorker::note_class_worked(const std::string& sop_class_uid) {
+  if (!m_worked_classes.contains(sop_class_uid)) {
+    m_worked_classes.insert(sop_class_uid);
+    m_run.class_worked(sop_class_uid);
+  }
+}
+
+void StoreWorker::put_association_facts(Error& error, const StoreJob& job) const {
+  const ul::Association& association = *m_session->association;
+  if (!m_session->certificate.empty()) {
+    error.with("certificate", m_session->certificate);
+  }
+  error.with("association", association_facts(association, m_session->id, m_session->opened_at));
+  error.with("proposed", negotiation_facts(association, job.kind.sop_class_uid));
 }
 
 }  // namespace kuva::workflow

@@ -2,6 +2,7 @@
 
 #include <kuva/dimse/store.hpp>
 #include <kuva/workflow/pacing.hpp>
+#include <kuva/workflow/store_policy.hpp>
 #include <kuva/workflow/store_queue.hpp>
 
 #include <deque>
@@ -29,13 +30,26 @@ class StoreWorker {
   void process(StoreJob job);
   bool ready_for(const StoreJob& job);
   bool open_session(const StoreJob& job);
+  PresentationPlan plan_session(const StoreJob& job);
   void close_session();
+  void send(StoreJob job);
   void transmit(StoreJob job, const ContextChoice& choice);
   void await_answer();
   void collect();
   void on_response(StoreJob job, const dimse::StoreUser::Response& response);
   void on_broken(const Error& error);
-  void retry_or_fail(StoreJob job, const Error& error);
+  // What becomes of a job after a failure.
+  void decide(StoreJob job, const Error& error, const StorePolicy& policy);
+  void try_again(StoreJob job, const Error& error);
+  void doubt(StoreJob job, const Error& error);
+  void ask_later(StoreJob job);
+  void settle(StoreJob job);
+  std::optional<bool> ask(StoreJob& job, std::string& why_not);
+  void leave_in_doubt(StoreJob job, std::string_view settling);
+  void note_wait(std::chrono::milliseconds wait);
+  void note_class_worked(const std::string& sop_class_uid);
+  // The facts of a failure on the association at hand, besides those of the message itself.
+  void put_association_facts(Error& error, const StoreJob& job) const;
 
   StoreRun& m_run;
   StoreQueue& m_queue;
@@ -45,6 +59,11 @@ class StoreWorker {
   std::map<std::uint64_t, StoreJob> m_in_flight;  // by token
   std::uint64_t m_next_token = 1;
   std::set<StorageKind> m_recent_kinds;  // of earlier associations: a batch tends to go on as it began
+  std::set<std::string> m_worked_classes;
+  std::string m_study;                             // of the last job
+  std::vector<std::chrono::milliseconds> m_waits;  // since the last look at how quick the peer is
+  bool m_has_planned = false;
+  bool m_has_doubted = false;  // from then on associations are asked for C-FIND as well
 };
 
 }  // namespace kuva::workflow

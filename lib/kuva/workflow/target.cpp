@@ -1,4 +1,5 @@
 #include <kuva/dicom/uid.hpp>
+#include <kuva/net/tls_report.hpp>
 #include <kuva/workflow/target.hpp>
 
 #include <fmt/format.h>
@@ -31,6 +32,19 @@ std::unique_ptr<net::Stream> connect(const Target& target, const net::ConnectSet
   }
 }
 
+// What an operator compares with the certificate that should be there. Empty in plain text.
+Json certificate_shown(const net::Stream& stream) {
+  Json facts = Json::object();
+  if (const std::optional<net::TlsReport> report = net::tls_report(stream); report && !report->peer_chain.empty()) {
+    const net::CertificateFacts& own = report->peer_chain.front();
+    facts["sha256"] = own.sha256;
+    if (own.valid_to) {
+      facts["validTo"] = to_rfc3339(*own.valid_to);
+    }
+  }
+  return facts;
+}
+
 }  // namespace
 
 Peer Target::to_peer() const {
@@ -56,7 +70,7 @@ ul::AssociateRequest complete_request(const Target& target, ul::AssociateRequest
 }
 
 std::unique_ptr<ul::Association> associate(const Target& target, const std::shared_ptr<const net::TlsContext>& tls,
-                                           ul::AssociateRequest request, Observer& observer) {
+                                           ul::AssociateRequest request, Observer& observer, Json* certificate) {
   request = complete_request(target, std::move(request));
   net::ConnectSettings settings;
   settings.endpoint = target.endpoint;
@@ -68,10 +82,21 @@ std::unique_ptr<ul::Association> associate(const Target& target, const std::shar
   if (tls) {
     warn_of_expiry(observer, "our own", tls->certificate_expiry());
   }
+  const Json shown = certificate_shown(*stream);
+  if (certificate != nullptr) {
+    *certificate = shown;
+  }
   if (target.trace) {
     stream = target.trace->wrap(std::move(stream), TraceDirectory::Direction::out);
   }
-  return ul::Association::request(std::move(stream), request, target.association_timeouts);
+  try {
+    return ul::Association::request(std::move(stream), request, target.association_timeouts);
+  } catch (Error& error) {
+    if (!shown.empty()) {
+      error.with("certificate", shown);
+    }
+    throw;
+  }
 }
 
 std::shared_ptr<const net::TlsContext> client_tls(const Target& target) {

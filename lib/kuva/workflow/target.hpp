@@ -44,6 +44,12 @@ struct Target {
   std::uint32_t commit_chunk = 500;                                  // instances a commitment request
 
   std::shared_ptr<TraceDirectory> trace;  // of every association with it; null: none
+  // How an instance that was sent whole and not answered is settled: asked for with C-FIND where the peer takes that,
+  // or left for storage commitment.
+  enum class Settle { query, commit };
+  Settle settle = Settle::query;
+  unsigned failures_in_a_row = 8;              // of associations, before nothing is opened but one probe at a time
+  std::chrono::milliseconds recovery{30'000};  // before one more association is tried after it was too many
 
   Peer to_peer() const;
 };
@@ -51,10 +57,12 @@ struct Target {
 // The request with all but contexts and roles filled in from the target.
 ul::AssociateRequest complete_request(const Target& target, ul::AssociateRequest request);
 // Opens an association with what the target says; contexts (and roles) as given in `request`, the rest is filled in. A
-// certificate of either side that is about to end is told to the observer.
-// Errors: as net::connect and ul::Association::request.
+// certificate of either side that is about to end is told to the observer. `certificate` gets the fingerprint and the
+// end of the one that the peer showed, for the records of later failures.
+// Errors: as net::connect and ul::Association::request; those of the latter have `certificate` in their details.
 std::unique_ptr<ul::Association> associate(const Target& target, const std::shared_ptr<const net::TlsContext>& tls,
-                                           ul::AssociateRequest request, Observer& observer);
+                                           ul::AssociateRequest request, Observer& observer,
+                                           Json* certificate = nullptr);
 // The client context of a target; null when it is plain.
 std::shared_ptr<const net::TlsContext> client_tls(const Target& target);
 

@@ -39,6 +39,8 @@ async_window = 8
 max_pdu = 65536
 instances_per_association = 1000
 commit_chunk = 250
+settle = "commit"
+failures_in_a_row = 3
 [target.archive.tls]
 ca_file = "tls/ca.pem"
 certificate_file = "/etc/ssl/own.pem"
@@ -77,6 +79,8 @@ security = "plain"
   CHECK(target.max_pdu == 65536);
   CHECK(target.instances_per_association == 1000);
   CHECK(target.commit_chunk == 250);
+  CHECK(target.settle == kuva::workflow::Target::Settle::commit);
+  CHECK(target.failures_in_a_row == 3);
   CHECK(target.tls_settings.ca_file == (directory.path() / "tls/ca.pem").string());
   CHECK(target.tls_settings.certificate_file == "/etc/ssl/own.pem");
   CHECK_FALSE(target.tls_settings.verify_host);

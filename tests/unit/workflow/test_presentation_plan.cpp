@@ -64,3 +64,16 @@ TEST_CASE("ids are odd and unique, and there are never more than 128 contexts") 
   }
   CHECK(plan.add({"1.2.3.0", k_explicit}));  // known: still fine
 }
+
+TEST_CASE("room can be kept for another service") {
+  PresentationPlan plan(PresentationPlan::k_limit - 1);
+  std::size_t count = 0;
+  while (plan.has_room_for({"1.2." + std::to_string(count), "1.2.840.10008.1.2.4.50"})) {
+    REQUIRE(plan.add({"1.2." + std::to_string(count), "1.2.840.10008.1.2.4.50"}));
+    ++count;
+  }
+  CHECK(count == 127);
+  CHECK(plan.contexts().size() == 127);
+  CHECK_FALSE(plan.add({"1.9.9", "1.2.840.10008.1.2.4.50"}));
+  CHECK(plan.has_room_for({"1.2.0", "1.2.840.10008.1.2.4.50"}));
+}
