@@ -2,6 +2,7 @@
 #include <kuva/cli/sandbox_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
 #include <kuva/core/file.hpp>
+#include <kuva/sandbox/rejection.hpp>
 
 #include <fmt/format.h>
 
@@ -65,6 +66,17 @@ sandbox::KnownAe read_known_ae(TomlReader& reader) {
   known.tls = reader.choice("security", {"plain", "tls"}).value_or(1) == 1;
   assign(known.may_store, reader.boolean("may_store"));
   assign(known.may_commit, reader.boolean("may_commit"));
+  assign(known.may_query, reader.boolean("may_query"));
+  assign(known.send_ian, reader.boolean("send_ian"));
+  if (known.send_ian && !known.endpoint) {
+    reader.fail("send_ian", "needs a host and a port to send to");
+  }
+  known.sees_rejected = reader.texts("sees_rejected");
+  for (const std::string& code : known.sees_rejected) {
+    if (!sandbox::rejection_of(code)) {
+      reader.fail("sees_rejected", "takes 113001, 113037, 113038 and 113039");
+    }
+  }
   reader.finish();
   return known;
 }
@@ -175,6 +187,9 @@ sandbox::Settings load_sandbox_config(const fs::path& file) {
   assign(settings.report_delay, reader.duration("report_delay"));
   assign(settings.report_retries, reader.integer("report_retries", 0, 1000));
   assign(settings.report_retry_delay, reader.duration("report_retry_delay"));
+  assign(settings.ian_delay, reader.duration("ian_delay"));
+  assign(settings.allow_retention_rejection, reader.boolean("allow_retention_rejection"));
+  assign(settings.retention_period, reader.duration("retention_period"));
   assign(settings.study_codes, reader.path("study_codes"));
   if (const auto status = reader.text("study_code_status")) {
     unsigned value = 0;

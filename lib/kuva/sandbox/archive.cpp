@@ -3,7 +3,6 @@
 #include <kuva/sandbox/archive.hpp>
 
 #include <fmt/format.h>
-#include <sqlite3.h>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -23,16 +22,8 @@ namespace {
 constexpr const char* k_incoming = ".incoming";
 constexpr const char* k_index_file = ".index.db";
 constexpr const char* k_lock_file = ".lock";
-constexpr int k_index_version = 2;
-
-constexpr const char* k_schema =
-    "CREATE TABLE instance("
-    "sop_instance TEXT PRIMARY KEY, sop_class TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL,"
-    "patient TEXT NOT NULL, issuer TEXT NOT NULL, source TEXT NOT NULL, size INTEGER NOT NULL,"
-    "modified INTEGER NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX instance_study ON instance(study);"
-    "CREATE TABLE seen_transaction(uid TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "PRAGMA user_version=2;";
+constexpr const char* k_rejected_extension = ".rejected";
+constexpr std::uint64_t k_largest_rejection = 64;
 
 std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
@@ -129,180 +120,6 @@ void IncomingFile::close(bool durable) {
   m_fd.reset();
 }
 
-// The SQLite side. In the hands of one thread at a time.
-class Archive::Index {
- public:
-  explicit Index(const fs::path& path) {
-    if (!open(path)) {
-      // The index only repeats what the files say: make it again.
-      close();
-      for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
-        std::error_code ignored;
-        fs::remove(path.native() + suffix, ignored);
-      }
-      if (!open(path)) {
-        const Error error(kind("local.write"),
-                          fmt::format("cannot open the index {}: {}", path.string(),
-                                      m_database != nullptr ? sqlite3_errmsg(m_database) : "no memory"));
-        close();
-        throw error;
-      }
-    }
-  }
-  Index(const Index&) = delete;
-  Index& operator=(const Index&) = delete;
-  ~Index() { close(); }
-
-  std::optional<StoredObject> find(const std::string& sop_instance_uid) {
-    return first("SELECT * FROM instance WHERE sop_instance=?", sop_instance_uid);
-  }
-  std::optional<StoredObject> any_of_study(const std::string& study_uid) {
-    return first("SELECT * FROM instance WHERE study=? LIMIT 1", study_uid);
-  }
-  // The next one in the order of the SOP Instance UID.
-  std::optional<StoredObject> next(const std::string& after) {
-    return first("SELECT * FROM instance WHERE sop_instance>? ORDER BY sop_instance LIMIT 1", after);
-  }
-
-  void put(const StoredObject& object) {
-    Statement statement(*this, "INSERT OR REPLACE INTO instance VALUES(?,?,?,?,?,?,?,?,?,?)");
-    int at = 0;
-    for (const std::string* text :
-         {&object.sop_instance_uid, &object.sop_class_uid, &object.study_instance_uid, &object.series_instance_uid,
-          &object.patient_id, &object.issuer_of_patient_id, &object.source_ae}) {
-      statement.bind(++at, *text);
-    }
-    statement.bind(++at, static_cast<std::int64_t>(object.size));
-    statement.bind(++at, object.modified);
-    statement.bind_bytes(++at, object.digest);
-    statement.step();
-  }
-
-  // False when it was there.
-  bool note_transaction(const std::string& transaction_uid) {
-    Statement statement(*this, "INSERT OR IGNORE INTO seen_transaction VALUES(?)");
-    statement.bind(1, transaction_uid);
-    statement.step();
-    return sqlite3_changes(m_database) == 1;
-  }
-
-  void erase(const std::string& sop_instance_uid) {
-    Statement statement(*this, "DELETE FROM instance WHERE sop_instance=?");
-    statement.bind(1, sop_instance_uid);
-    statement.step();
-  }
-
-  std::uint64_t count() {
-    Statement statement(*this, "SELECT count(*) FROM instance");
-    return statement.step() ? static_cast<std::uint64_t>(sqlite3_column_int64(statement.get(), 0)) : 0;
-  }
-
-  void execute(const char* sql) {
-    if (sqlite3_exec(m_database, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
-      throw failure();
-    }
-  }
-
- private:
-  class Statement {
-   public:
-    Statement(Index& index, const char* sql) : m_index(index) {
-      if (sqlite3_prepare_v2(index.m_database, sql, -1, &m_statement, nullptr) != SQLITE_OK) {
-        throw index.failure();
-      }
-    }
-    Statement(const Statement&) = delete;
-    Statement& operator=(const Statement&) = delete;
-    ~Statement() { sqlite3_finalize(m_statement); }
-
-    sqlite3_stmt* get() { return m_statement; }
-    void bind(int at, const std::string& text) {
-      sqlite3_bind_text64(m_statement, at, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
-    }
-    void bind_bytes(int at, const std::string& bytes) {
-      sqlite3_bind_blob64(m_statement, at, bytes.data(), bytes.size(), SQLITE_STATIC);
-    }
-    void bind(int at, std::int64_t number) { sqlite3_bind_int64(m_statement, at, number); }
-    bool step() {
-      switch (sqlite3_step(m_statement)) {
-        case SQLITE_ROW:
-          return true;
-        case SQLITE_DONE:
-          return false;
-        default:
-          throw m_index.failure();
-      }
-    }
-
-   private:
-    Index& m_index;
-    sqlite3_stmt* m_statement = nullptr;
-  };
-
-  Error failure() const {
-    return Error(kind("local.write"), fmt::format("the sandbox's index failed: {}", sqlite3_errmsg(m_database)));
-  }
-
-  std::optional<StoredObject> first(const char* sql, const std::string& key) {
-    Statement statement(*this, sql);
-    statement.bind(1, key);
-    if (!statement.step()) {
-      return std::nullopt;
-    }
-    const auto text = [&statement](int column) {
-      const auto* const bytes = static_cast<const char*>(sqlite3_column_blob(statement.get(), column));
-      const int size = sqlite3_column_bytes(statement.get(), column);
-      return bytes == nullptr ? std::string() : std::string(bytes, static_cast<std::size_t>(size));
-    };
-    StoredObject object;
-    object.sop_instance_uid = text(0);
-    object.sop_class_uid = text(1);
-    object.study_instance_uid = text(2);
-    object.series_instance_uid = text(3);
-    object.patient_id = text(4);
-    object.issuer_of_patient_id = text(5);
-    object.source_ae = text(6);
-    object.size = static_cast<std::uint64_t>(sqlite3_column_int64(statement.get(), 7));
-    object.modified = sqlite3_column_int64(statement.get(), 8);
-    object.digest = text(9);
-    return object;
-  }
-
-  bool open(const fs::path& path) {
-    constexpr int k_flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(path.c_str(), &m_database, k_flags, nullptr) != SQLITE_OK) {
-      return false;
-    }
-    ::chmod(path.c_str(), 0600);  // it has Patient IDs
-    try {
-      execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;");
-      int version = 0;
-      {
-        Statement statement(*this, "PRAGMA user_version");
-        statement.step();
-        version = sqlite3_column_int(statement.get(), 0);
-      }
-      if (version == 0) {
-        execute(k_schema);
-        return true;
-      }
-      Statement check(*this, "PRAGMA quick_check(1)");
-      check.step();
-      const auto* const result = reinterpret_cast<const char*>(sqlite3_column_text(check.get(), 0));
-      return version == k_index_version && result != nullptr && std::string_view(result) == "ok";
-    } catch (const Error&) {
-      return false;
-    }
-  }
-
-  void close() {
-    sqlite3_close(m_database);
-    m_database = nullptr;
-  }
-
-  sqlite3* m_database = nullptr;
-};
-
 Archive::Archive(const fs::path& storage, bool durable) : m_storage(storage), m_durable(durable) {
   std::error_code error;
   fs::create_directories(m_storage, error);
@@ -328,7 +145,7 @@ Archive::Archive(const fs::path& storage, bool durable) : m_storage(storage), m_
 Archive::~Archive() = default;
 
 void Archive::bring_up_to_date() {
-  m_index->execute("BEGIN");
+  m_index->begin();
   for (auto row = m_index->next({}); row; row = m_index->next(row->sop_instance_uid)) {
     // What differs from what was stored stays known by its digest: it is damaged, and must not pass for a new object.
     struct stat status {};
@@ -339,33 +156,49 @@ void Archive::bring_up_to_date() {
       m_index->erase(row->sop_instance_uid);
     }
   }
+  m_index->clear_rejections();
   try {
     for (const fs::directory_entry& study : fs::directory_iterator(m_storage)) {
       if (is_hidden(study.path()) || !study.is_directory()) {
         continue;
       }
       for (const fs::directory_entry& series : fs::directory_iterator(study.path())) {
-        if (!series.is_directory()) {
-          continue;
-        }
-        for (const fs::directory_entry& file : fs::directory_iterator(series.path())) {
-          if (file.path().extension() == ".dcm" && !m_index->find(file.path().stem().string())) {
-            index_file(file.path());
-          }
+        if (series.is_directory()) {
+          index_series(series.path());
         }
       }
     }
   } catch (const fs::filesystem_error& error) {
     throw read_error(error.path1(), error.code().value());
   }
-  m_index->execute("COMMIT");
+  m_index->forget_empty();
+  m_index->commit();
+}
+
+void Archive::index_series(const fs::path& directory) {
+  std::vector<fs::path> rejections;
+  for (const fs::directory_entry& file : fs::directory_iterator(directory)) {
+    const fs::path& path = file.path();
+    if (path.extension() == ".dcm" && !m_index->find(path.stem().string())) {
+      index_file(path);
+    } else if (path.extension() == k_rejected_extension) {
+      rejections.push_back(path);
+    }
+  }
+  for (const fs::path& path : rejections) {
+    if (const auto rejection = rejection_of(read_small_file(path, k_largest_rejection))) {
+      m_index->set_rejection(path.stem().string(), *rejection);
+    }
+  }
 }
 
 void Archive::index_file(const fs::path& file) {
   struct stat status {};
   dicom::Header header;
+  QueryAttributes query_attributes;
   try {
     header = dicom::read_header(file);
+    query_attributes = read_query_attributes(file);
   } catch (const Error&) {
     return;  // not one of ours, or damaged: it is not in the archive
   }
@@ -378,18 +211,65 @@ void Archive::index_file(const fs::path& file) {
   object.sop_instance_uid = attributes.sop_instance_uid;
   object.study_instance_uid = attributes.study_instance_uid;
   object.series_instance_uid = attributes.series_instance_uid;
+  object.transfer_syntax_uid = attributes.transfer_syntax_uid;
   object.patient_id = attributes.patient_id;
   object.issuer_of_patient_id = attributes.issuer_of_patient_id;
   object.source_ae = header.meta.source_application_entity_title;
   object.size = static_cast<std::uint64_t>(status.st_size);
   object.modified = nanoseconds(status.st_mtim);
   if (path_of(object) == file) {
-    m_index->put(object);
+    m_index->put(object, query_attributes);
   }
 }
 
 fs::path Archive::path_of(const StoredObject& object) const {
   return m_storage / object.study_instance_uid / object.series_instance_uid / (object.sop_instance_uid + ".dcm");
+}
+
+fs::path Archive::rejection_file_of(const StoredObject& object) const {
+  return path_of(object).replace_extension(k_rejected_extension);
+}
+
+// With the lock held. The file first: it is the truth.
+void Archive::set_rejection(const StoredObject& object, Rejection rejection) {
+  const fs::path path = rejection_file_of(object);
+  if (rejection == Rejection::none) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+      throw write_error(path, errno);
+    }
+    if (m_durable) {
+      flush_directory(path.parent_path());
+    }
+  } else {
+    AtomicFile file(path, 0640);
+    file.write(to_string(rejection));
+    file.commit(m_durable);
+  }
+  m_index->set_rejection(object.sop_instance_uid, rejection);
+}
+
+Archive::RejectVerdict Archive::reject(const std::string& study_uid, const std::string& series_uid,
+                                       const dimse::SopReference& reference, Rejection rejection) {
+  const std::lock_guard lock(m_mutex);
+  const auto known = m_index->find(reference.sop_instance_uid);
+  if (!known || known->study_instance_uid != study_uid) {
+    return RejectVerdict::no_such_instance;
+  }
+  if (known->series_instance_uid != series_uid) {
+    return RejectVerdict::no_such_series;
+  }
+  if (known->sop_class_uid != reference.sop_class_uid) {
+    return RejectVerdict::class_conflict;
+  }
+  if (known->rejection == rejection) {
+    return RejectVerdict::done;
+  }
+  if (rejection != Rejection::none && known->rejection != Rejection::none &&
+      !may_override(known->rejection, rejection)) {
+    return RejectVerdict::already_rejected;
+  }
+  set_rejection(*known, rejection);
+  return RejectVerdict::done;
 }
 
 std::unique_ptr<IncomingFile> Archive::receive() {
@@ -412,7 +292,8 @@ void Archive::make_directories(const StoredObject& object) const {
   make_directory(study / object.series_instance_uid);
 }
 
-Archive::Placed Archive::place(IncomingFile& file, StoredObject object, Overwrite policy) {
+Archive::Placed Archive::place(IncomingFile& file, StoredObject object, const QueryAttributes& attributes,
+                               Overwrite policy) {
   object.size = file.size();
   object.modified = file.modified();
   object.digest = file.digest();
@@ -433,6 +314,14 @@ Archive::Placed Archive::place(IncomingFile& file, StoredObject object, Overwrit
         placed.verdict = Verdict::series_conflict;
         return placed;
       }
+      if (known->rejection == Rejection::patient_safety || known->rejection == Rejection::worklist) {
+        placed.verdict = Verdict::rejected_before;
+        return placed;
+      }
+      if (known->rejection == Rejection::quality) {
+        placed.verdict = Verdict::ignored;
+        return placed;
+      }
       placed.verdict = Verdict::replaced;
     }
     if (const auto sibling = m_index->any_of_study(object.study_instance_uid)) {
@@ -444,6 +333,9 @@ Archive::Placed Archive::place(IncomingFile& file, StoredObject object, Overwrit
         placed.other = *sibling;
         return placed;
       }
+    }
+    if (placed.verdict == Verdict::replaced && placed.other.rejection != Rejection::none) {
+      set_rejection(placed.other, Rejection::none);
     }
     if (placed.verdict == Verdict::replaced &&
         (policy == Overwrite::never ||
@@ -457,7 +349,7 @@ Archive::Placed Archive::place(IncomingFile& file, StoredObject object, Overwrit
       throw write_error(final_path, errno);
     }
     file.disown();
-    m_index->put(object);
+    m_index->put(object, attributes);
   }
   if (m_durable) {
     const fs::path study = m_storage / object.study_instance_uid;
@@ -475,7 +367,7 @@ std::uint16_t Archive::check(const dimse::SopReference& reference) {
     known = m_index->find(reference.sop_instance_uid);
   }
   struct stat status {};
-  if (!known || ::stat(path_of(*known).c_str(), &status) != 0) {
+  if (!known || known->rejection != Rejection::none || ::stat(path_of(*known).c_str(), &status) != 0) {
     return 0x0112;
   }
   if (known->sop_class_uid != reference.sop_class_uid) {

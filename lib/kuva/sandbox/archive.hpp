@@ -2,6 +2,7 @@
 
 #include <kuva/core/file.hpp>
 #include <kuva/dimse/commitment.hpp>
+#include <kuva/sandbox/index.hpp>
 
 #include <openssl/evp.h>
 
@@ -14,20 +15,6 @@
 #include <string>
 
 namespace kuva::sandbox {
-
-// What the archive knows of an instance.
-struct StoredObject {
-  std::string sop_class_uid;
-  std::string sop_instance_uid;
-  std::string study_instance_uid;
-  std::string series_instance_uid;
-  std::string patient_id;
-  std::string issuer_of_patient_id;
-  std::string source_ae;
-  std::uint64_t size = 0;     // of the file
-  std::int64_t modified = 0;  // ns since 1970, of the file
-  std::string digest;         // SHA-256 of the file, as it came; empty: not known
-};
 
 // SHA-256, a piece at a time. Errors: local.resource.
 class Sha256 {
@@ -73,7 +60,8 @@ class IncomingFile {
 
 // The files STORAGE/<study>/<series>/<sop instance>.dcm and an index of them in SQLite. The files are the truth: the
 // index is checked against them at the start and made again when it is lost or damaged, so it is never waited for (no
-// fsync). Memory does not grow with what is stored. All members may be called from any thread.
+// fsync). A rejected instance has a file beside its own, <sop instance>.rejected, with the code of its rejection.
+// Memory does not grow with what is stored. All members may be called from any thread.
 class Archive {
  public:
   // Removes what an earlier run left half-received, and brings the index up to date.
@@ -92,6 +80,7 @@ class Archive {
     study_conflict,    // ... in another study
     series_conflict,   // ... in another series
     patient_conflict,  // the study is stored for another patient
+    rejected_before,   // the instance was rejected, and may not come back
   };
   struct Placed {
     Verdict verdict = Verdict::stored;
@@ -99,7 +88,22 @@ class Archive {
   };
   // Decides and moves the closed file to its place, as one step. The UIDs are sound (they become path names).
   // On disk on return when the archive is durable. Errors: local.write.
-  Placed place(IncomingFile& file, StoredObject object, Overwrite policy);
+  // An instance that was rejected: for its quality, it is ignored; for the end of its retention, it is restored.
+  Placed place(IncomingFile& file, StoredObject object, const QueryAttributes& attributes, Overwrite policy);
+
+  // What is to be rejected is not there, or may not be.
+  enum class RejectVerdict { done, no_such_instance, no_such_series, class_conflict, already_rejected };
+  // Rejects an instance, or restores it (Rejection::none). Durable on return, each by itself. Errors: local.write.
+  RejectVerdict reject(const std::string& study_uid, const std::string& series_uid,
+                       const dimse::SopReference& reference, Rejection rejection);
+  std::filesystem::path path_of(const StoredObject& object) const;
+
+  // A look into the index, which is locked meanwhile.
+  template <typename Look>
+  auto look(const Look& look_into) {
+    const std::lock_guard lock(m_mutex);
+    return look_into(*m_index);
+  }
 
   // False when the Transaction UID has been used before.
   bool note_transaction(const std::string& transaction_uid);
@@ -112,10 +116,11 @@ class Archive {
   const std::filesystem::path& storage() const { return m_storage; }
 
  private:
-  class Index;
-  std::filesystem::path path_of(const StoredObject& object) const;
+  std::filesystem::path rejection_file_of(const StoredObject& object) const;
+  void set_rejection(const StoredObject& object, Rejection rejection);
   void make_directories(const StoredObject& object) const;
   void bring_up_to_date();
+  void index_series(const std::filesystem::path& directory);
   void index_file(const std::filesystem::path& file);
 
   std::filesystem::path m_storage;

@@ -1,5 +1,6 @@
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/dicom/uid.hpp>
+#include <kuva/dimse/query.hpp>
 #include <kuva/sandbox/negotiation.hpp>
 
 #include <algorithm>
@@ -27,7 +28,8 @@ ul::PresentationContextReply answer(const Settings& settings, const ul::Presenta
   ul::PresentationContextReply reply;
   reply.id = context.id;
   const bool is_service = context.abstract_syntax == dicom::uids::verification ||
-                          context.abstract_syntax == dicom::uids::storage_commitment_push_model;
+                          context.abstract_syntax == dicom::uids::storage_commitment_push_model ||
+                          dimse::query_model(context.abstract_syntax).has_value();
   if (!is_service &&
       (!is_storage(context.abstract_syntax) || contains(settings.refused_sop_classes, context.abstract_syntax))) {
     reply.result = ul::ContextResult::abstract_syntax_not_supported;
@@ -97,10 +99,10 @@ ul::Association::Decision negotiate(const Settings& settings, const ul::Associat
   for (const ul::PresentationContext& context : request.contexts) {
     accept.contexts.push_back(answer(settings, context));
   }
-  // The sandbox is SCP of every service: the requestor may be SCU where it asked to be.
+  // The sandbox is SCP of every service: the requestor may be SCU where it asked to be, and SCP of storage for C-GET.
   for (const ul::RoleSelection& role : request.roles) {
     if (is_accepted(accept, request, role.sop_class_uid)) {
-      accept.roles.push_back({role.sop_class_uid, role.scu, false});
+      accept.roles.push_back({role.sop_class_uid, role.scu, role.scp && is_storage(role.sop_class_uid)});
     }
   }
   if (request.asynchronous_operations && settings.async_window > 0) {

@@ -1,6 +1,7 @@
 #include <kuva/dicom/inspection.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/sandbox/reception.hpp>
+#include <kuva/sandbox/rejection.hpp>
 
 #include <fmt/format.h>
 
@@ -45,7 +46,7 @@ class Refused : public dimse::StoreReception {
 };
 
 // Goes through the whole structure, pixel data by its lengths. Nothing when it is sound.
-std::optional<Refusal> find_damage(const std::filesystem::path& path) {
+std::optional<Refusal> find_damage(const std::filesystem::path& path, AttributeCollector& collector) {
   dicom::Part10File file = dicom::open_part10(path);
   if (file.syntax.deflated) {
     file.source = dicom::make_inflate_source(std::move(file.source));
@@ -59,6 +60,9 @@ std::optional<Refusal> find_damage(const std::filesystem::path& path) {
     }
     if (event == dicom::DataSetReader::Event::element || event == dicom::DataSetReader::Event::sequence_begin) {
       last = reader.header().tag;
+    }
+    if (event == dicom::DataSetReader::Event::element) {
+      collector.take(reader);
     }
   }
   if (!reader.truncated() && !reader.broken()) {
@@ -114,8 +118,9 @@ class Reception : public dimse::StoreReception {
   dimse::Command finish(const dimse::Command& response) override {
     m_note.disposition = "refused";
     dicom::InstanceAttributes attributes;
+    AttributeCollector collector;
     try {
-      if (const auto damage = find_damage(m_file->path())) {
+      if (const auto damage = find_damage(m_file->path(), collector)) {
         return refuse(response, *damage);
       }
       attributes = dicom::read_header(m_file->path()).attributes;
@@ -143,10 +148,17 @@ class Reception : public dimse::StoreReception {
     object.sop_instance_uid = attributes.sop_instance_uid;
     object.study_instance_uid = attributes.study_instance_uid;
     object.series_instance_uid = attributes.series_instance_uid;
+    object.transfer_syntax_uid = attributes.transfer_syntax_uid;
     object.patient_id = attributes.patient_id;
     object.issuer_of_patient_id = attributes.issuer_of_patient_id;
     object.source_ae = m_source.ae_title;
-    return conclude(response, attributes, m_rules.archive.place(*m_file, std::move(object), policy()));
+    if (attributes.sop_class_uid == k_key_object_selection) {
+      if (const auto note = read_rejection_note(m_file->path())) {
+        return obey(response, attributes, *note, std::move(object), collector.attributes());
+      }
+    }
+    return conclude(response, attributes,
+                    m_rules.archive.place(*m_file, std::move(object), collector.attributes(), policy()));
   }
 
  private:
@@ -192,16 +204,47 @@ class Reception : public dimse::StoreReception {
     return std::nullopt;
   }
 
+  // A rejection note: what it refers to, one after the other; what came before a failure stays done.
+  dimse::Command obey(const dimse::Command& response, const dicom::InstanceAttributes& attributes,
+                      const RejectionNote& note, StoredObject object, const QueryAttributes& query_attributes) {
+    if (const auto known =
+            m_rules.archive.look([&attributes](Index& index) { return index.find(attributes.sop_instance_uid); })) {
+      if (dicom::data_set_digest(m_rules.archive.path_of(*known)) == dicom::data_set_digest(m_file->path())) {
+        m_note.disposition = "ignored";
+        return response;
+      }
+      return refuse(
+          response,
+          {0xA770, fmt::format("Rejection Note [uid={}] already received.", attributes.sop_instance_uid), {}});
+    }
+    if (const auto refusal = apply_rejection(m_rules.archive, m_rules.settings, note, m_rules.study_changed)) {
+      return refuse(response, {refusal->status, refusal->comment, {}});
+    }
+    if (note.revokes) {
+      m_note.disposition = "ignored";
+      return response;
+    }
+    return conclude(response, attributes,
+                    m_rules.archive.place(*m_file, std::move(object), query_attributes, policy()));
+  }
+
   dimse::Command conclude(const dimse::Command& response, const dicom::InstanceAttributes& attributes,
                           const Archive::Placed& placed) {
     using Verdict = Archive::Verdict;
     switch (placed.verdict) {
       case Verdict::stored:
         m_note.disposition = "stored";
+        m_rules.study_changed(attributes.study_instance_uid, StudyChange::stored);
         return response;
       case Verdict::replaced:
         m_note.disposition = "replaced";
+        m_rules.study_changed(attributes.study_instance_uid, StudyChange::stored);
         return response;
+      case Verdict::rejected_before:
+        return refuse(response,
+                      {0xA771,
+                       fmt::format("Subsequent occurrence of rejected Object [uid={}]", attributes.sop_instance_uid),
+                       {}});
       case Verdict::ignored:
         m_note.disposition = "ignored";
         return response;

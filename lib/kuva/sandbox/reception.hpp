@@ -3,6 +3,7 @@
 #include <kuva/dicom/inspection.hpp>
 #include <kuva/dimse/provider.hpp>
 #include <kuva/sandbox/archive.hpp>
+#include <kuva/sandbox/rejection_rules.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 
 #include <cstdint>
@@ -28,6 +29,7 @@ struct StoreRules {
   const Settings& settings;
   Archive& archive;
   const std::set<std::string>& study_codes;
+  StudyChanged study_changed;
   // Asked once the object is known and nothing speaks against it: a response that is given instead of storing it.
   std::function<std::optional<dimse::Command>(const dicom::InstanceAttributes&, const dimse::Command& response)> veto;
 };

@@ -17,6 +17,9 @@ namespace {
 constexpr std::uint64_t k_largest_file = 64U << 20U;
 
 Json to_json(const DueReport& report) {
+  if (report.is_notification()) {
+    return Json{{"aeTitle", report.ae_title}, {"StudyInstanceUID", report.study_instance_uid}};
+  }
   Json references = Json::array();
   for (const dimse::SopReference& reference : report.request.references) {
     references.push_back(Json::array({reference.sop_class_uid, reference.sop_instance_uid}));
@@ -37,6 +40,11 @@ std::optional<DueReport> from_file(const fs::path& file) {
   try {
     report.file = file;
     report.ae_title = json.at("aeTitle").get<std::string>();
+    report.due = Clock::now();
+    if (json.contains("StudyInstanceUID")) {
+      report.study_instance_uid = json.at("StudyInstanceUID").get<std::string>();
+      return report;
+    }
     report.request.transaction_uid = json.at("TransactionUID").get<std::string>();
     report.failure_reason = json.value("failureReason", std::uint16_t{0});
     for (const Json& reference : json.at("references")) {
@@ -45,7 +53,6 @@ std::optional<DueReport> from_file(const fs::path& file) {
   } catch (const Json::exception&) {
     return std::nullopt;
   }
-  report.due = Clock::now();
   return report;
 }
 
@@ -72,6 +79,24 @@ void ReportQueue::load() {
   } catch (const fs::filesystem_error& error) {
     throw read_error(error.path1(), error.code().value());
   }
+}
+
+void ReportQueue::add_notification(const std::string& ae_title, const std::string& study_instance_uid,
+                                   std::chrono::milliseconds delay) {
+  {
+    const std::lock_guard lock(m_mutex);
+    for (DueReport& report : m_reports) {
+      if (report.study_instance_uid == study_instance_uid && report.ae_title == ae_title) {
+        report.due = Clock::now() + delay;
+        m_changed.notify_all();
+        return;
+      }
+    }
+  }
+  DueReport report;
+  report.ae_title = ae_title;
+  report.study_instance_uid = study_instance_uid;
+  retry(save(std::move(report)), delay);
 }
 
 DueReport ReportQueue::save(DueReport report) {

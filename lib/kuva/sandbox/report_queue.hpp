@@ -17,11 +17,14 @@
 
 namespace kuva::sandbox {
 
-// A storage commitment request that has been answered 0000 and whose report is due.
+// A storage commitment request that has been answered 0000 and whose report is due; or a study whose availability is to
+// be notified.
 struct DueReport {
   std::filesystem::path file;
   std::string ae_title;  // whom to report to
   dimse::CommitmentRequest request;
+  std::string study_instance_uid;  // of a notification, which has no request
+  bool is_notification() const { return !study_instance_uid.empty(); }
   std::uint16_t failure_reason = 0;  // of every instance: the request itself was wrong
   std::vector<FaultRule> faults;     // of this run
   std::uint64_t association = 0;     // the one it came on, while that is open; 0: closed, or of an earlier run
@@ -40,6 +43,10 @@ class ReportQueue {
   void add(DueReport report, std::chrono::milliseconds delay);
   // The same, and the report is the caller's until done() or retry().
   DueReport save(DueReport report);
+  // Saves that the AE is to be notified of the study after the delay. One that waits already is put off, or brought
+  // forward. Errors: local.write.
+  void add_notification(const std::string& ae_title, const std::string& study_instance_uid,
+                        std::chrono::milliseconds delay);
   // The association is gone: its reports may go another way.
   void association_closed(std::uint64_t association);
 

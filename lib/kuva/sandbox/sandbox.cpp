@@ -5,6 +5,7 @@
 #include <kuva/sandbox/commitment_reports.hpp>
 #include <kuva/sandbox/connection_faults.hpp>
 #include <kuva/sandbox/negotiation.hpp>
+#include <kuva/sandbox/notification.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 #include <kuva/sandbox/session.hpp>
 #include <kuva/sandbox/tls_faults.hpp>
@@ -158,7 +159,7 @@ Server::Server(const Settings& settings)
       m_reports(settings.storage / ".reports", settings.durable),
       m_faults(settings.faults),
       m_tls_faults(settings.tls),
-      m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_faults} {
+      m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_client_tls, m_faults} {
   bool reports_over_tls = false;
   for (const KnownAe& known : m_settings.known_aes) {
     reports_over_tls = reports_over_tls || (known.endpoint && known.tls);
@@ -419,6 +420,10 @@ std::uint16_t Server::exchange(dimse::Messenger& messenger, std::uint64_t number
 
 void Server::deliver(Worker& worker, DueReport report) {
   const KnownAe& known = *find_ae(m_settings, report.ae_title);
+  if (report.is_notification()) {
+    notify(m_repository, known, std::move(report), ++m_last_association, m_stop.get_token());
+    return;
+  }
   const std::uint64_t number = ++m_last_association;
   Json facts;
   facts["calledAE"] = report.ae_title;

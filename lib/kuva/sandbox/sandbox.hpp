@@ -19,11 +19,14 @@ namespace kuva::sandbox {
 // An AE that the sandbox knows. Others are rejected (A-ASSOCIATE-RJ 1/1/3).
 struct KnownAe {
   std::string ae_title;
-  // Where storage commitment reports go, when they go over a new association.
+  // Where storage commitment reports, notifications and what C-MOVE sends go, over associations of our own.
   std::optional<net::Endpoint> endpoint;
   bool tls = false;
-  bool may_store = true;   // false: 0124 "Storage denied."
-  bool may_commit = true;  // false: 0110 "Unknown Calling AET: X" on N-ACTION
+  bool may_store = true;                   // false: 0124 "Storage denied."
+  bool may_commit = true;                  // false: 0110 "Unknown Calling AET: X" on N-ACTION
+  bool may_query = true;                   // false: 0124 on C-FIND, C-MOVE and C-GET
+  bool send_ian = false;                   // Instance Availability Notifications
+  std::vector<std::string> sees_rejected;  // codes of rejection (113001, ...) whose instances it finds all the same
 };
 
 struct Settings {
@@ -40,6 +43,11 @@ struct Settings {
   std::chrono::milliseconds report_delay{0};
   unsigned report_retries = 10;
   std::chrono::milliseconds report_retry_delay{30'000};  // doubled, as dcm4chee does
+  // How long a study is quiet before its availability is notified; a rejection is notified at once.
+  std::chrono::milliseconds ian_delay{60'000};
+  // Rejection notes with the title 113039, Data Retention Policy Expired: A775, and A776 before the period has ended.
+  bool allow_retention_rejection = true;
+  std::optional<std::chrono::milliseconds> retention_period;
   // Study Description: its first five characters are looked up in this list (a text file, the code first in each line,
   // '#' begins a comment) when it is not empty.
   std::filesystem::path study_codes;

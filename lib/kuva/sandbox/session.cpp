@@ -1,6 +1,10 @@
 #include <kuva/dicom/uid.hpp>
+#include <kuva/dimse/query.hpp>
 #include <kuva/sandbox/commitment_reports.hpp>
 #include <kuva/sandbox/connection_faults.hpp>
+#include <kuva/sandbox/find_service.hpp>
+#include <kuva/sandbox/notification.hpp>
+#include <kuva/sandbox/retrieve_service.hpp>
 #include <kuva/sandbox/session.hpp>
 
 #include <fmt/format.h>
@@ -90,6 +94,21 @@ dimse::Command Session::act(dimse::Messenger& messenger, const dimse::Messenger:
   return dimse::make_response(request, 0x0000);
 }
 
+void Session::query(dimse::Operation& operation, const dicom::DataSet& identifier, const std::stop_token& stop) {
+  const auto model = dimse::query_model(operation.context().abstract_syntax);
+  const dimse::CommandField field = operation.request().field;
+  const RetrieveSource source{m_repository.archive, m_repository.settings, m_repository.client_tls, stop};
+  if (model && model->service == dimse::QueryService::find && field == dimse::CommandField::c_find_rq) {
+    serve_find(m_repository.archive, m_repository.settings, m_peer, operation, model->root, identifier);
+  } else if (model && model->service == dimse::QueryService::move && field == dimse::CommandField::c_move_rq) {
+    serve_move(source, m_peer, operation, model->root, identifier);
+  } else if (model && model->service == dimse::QueryService::get && field == dimse::CommandField::c_get_rq) {
+    serve_get(source, m_peer, operation, model->root, identifier);
+  } else {
+    operation.respond(dimse::make_response(operation.request(), 0x0122));
+  }
+}
+
 // When, where and with which faults the report of a request goes out. False: there is no way for it.
 bool Session::plan_report(dimse::Messenger& messenger, dimse::CommitmentRequest request) {
   const Settings& settings = m_repository.settings;
@@ -155,7 +174,8 @@ void Session::report_if_due(dimse::Messenger& messenger) {
   const bool takes_earlier = m_repository.settings.report_on == Settings::ReportOn::same_association;
   auto report = m_repository.reports.take([this, takes_earlier](const DueReport& candidate) {
     return candidate.association == m_number ||
-           (takes_earlier && candidate.association == 0 && candidate.ae_title == m_peer.ae_title && !m_peer.endpoint);
+           (takes_earlier && candidate.association == 0 && !candidate.is_notification() &&
+            candidate.ae_title == m_peer.ae_title && !m_peer.endpoint);
   });
   if (report) {
     begin_report(messenger, std::move(*report));
@@ -236,7 +256,11 @@ void Session::set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dims
 
 void Session::run(std::stop_token stop) {
   dimse::Messenger messenger(m_association);
-  StoreRules rules{m_repository.settings, m_repository.archive, m_repository.study_codes, nullptr};
+  StoreRules rules{m_repository.settings, m_repository.archive, m_repository.study_codes,
+                   [this](const std::string& study, StudyChange change) {
+                     note_study_change(m_repository.settings, m_repository.reports, study, change);
+                   },
+                   nullptr};
   dimse::Services services;
   services.store = [this, &rules](const dimse::Messenger::Message& message, const ul::AcceptedContext& context) {
     return receive_object(rules, m_peer, message.command, context, m_note);
@@ -248,6 +272,9 @@ void Session::run(std::stop_token stop) {
   services.trace = [this](const dimse::Messenger::Message& message, bool received) { trace(message, received); };
   services.between = [this](dimse::Messenger& own) { report_if_due(own); };
   services.response = [this](const dimse::Messenger::Message& message) { report_answered(message); };
+  services.query = [this, stop](dimse::Operation& operation, const dicom::DataSet& identifier) {
+    query(operation, identifier, stop);
+  };
   services.stop = std::move(stop);
   if (m_faults != nullptr) {
     set_up_faults(messenger, rules, services);

@@ -25,6 +25,7 @@ struct Repository {
   Archive& archive;
   ReportQueue& reports;
   Transcript& transcript;
+  const std::shared_ptr<const net::TlsContext>& client_tls;
   FaultPlan& faults;
 };
 
@@ -46,6 +47,7 @@ class Session {
   dimse::Command act(dimse::Messenger& messenger, const dimse::Messenger::Message& message, const dicom::DataSet& data);
   bool plan_report(dimse::Messenger& messenger, dimse::CommitmentRequest request);
   const ul::AcceptedContext* report_context() const;
+  void query(dimse::Operation& operation, const dicom::DataSet& identifier, const std::stop_token& stop);
   void report_if_due(dimse::Messenger& messenger);
   void begin_report(dimse::Messenger& messenger, DueReport report);
   void send_report(dimse::Messenger& messenger);

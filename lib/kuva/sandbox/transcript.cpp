@@ -34,6 +34,14 @@ dimse::Service service_of(dimse::CommandField field) {
       return dimse::Service::event_report;
     case dimse::CommandField::c_echo_rsp:
       return dimse::Service::echo;
+    case dimse::CommandField::c_find_rsp:
+      return dimse::Service::find;
+    case dimse::CommandField::c_move_rsp:
+      return dimse::Service::move;
+    case dimse::CommandField::c_get_rsp:
+      return dimse::Service::get;
+    case dimse::CommandField::n_create_rsp:
+      return dimse::Service::create;
     default:
       return dimse::Service::general;
   }
@@ -99,6 +107,11 @@ Json describe(const dimse::Messenger::Message& message) {
     json["offendingElements"] = std::move(tags);
   }
   put(json, "errorId", command.error_id);
+  put(json, "moveDestination", command.move_destination);
+  put(json, "remaining", command.remaining_suboperations);
+  put(json, "completed", command.completed_suboperations);
+  put(json, "failed", command.failed_suboperations);
+  put(json, "warning", command.warning_suboperations);
   return json;
 }
 
