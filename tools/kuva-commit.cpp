@@ -40,6 +40,7 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
       ->group(k_group);
   app.add_option("--state", state, "Where unfinished transactions are kept")->type_name("DIR")->group(k_group);
   app.add_flag("--resume", settings.resume, "Take up the unfinished transactions of earlier runs too")->group(k_group);
+  app.add_flag("--ian", settings.ian, "Wait for the archive's availability notifications too")->group(k_group);
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, ask nothing")->group(k_group);
   app.add_flag("--check-inbound", checks,
                "Ask nothing: say what the archive needs to reach us, and report what comes in until --wait")

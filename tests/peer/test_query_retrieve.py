@@ -231,17 +231,17 @@ def harness_directory(parent, number):
 class Retrieve(QueryCase):
     """Objects of the corpus, one of each SOP class and transfer syntax, there and back."""
 
-    MOST = 60
+    MOST = 30
 
     def setUp(self):
         super().setUp()
-        # storescp takes all that DCMTK knows; +xi, Implicit VR Little Endian alone.
-        self.destinations = {"ALLSYNTAXES": peers.Storescp(self, "+xa", name="all"),
-                             "IMPLICIT": peers.Storescp(self, "+xi", name="implicit")}
+        # +xa: every transfer syntax that DCMTK knows; +xi: Implicit VR Little Endian alone; -pm: unknown SOP classes too.
+        self.destinations = {"ALLSYNTAXES": peers.Storescp(self, "+xa", "-pm", name="all"),
+                             "IMPLICIT": peers.Storescp(self, "+xi", "-pm", name="implicit")}
         ca = self.sandbox.tls / "ca.pem"
         secure_port, = harness.free_ports(1)
         self.secure = self.make_directory("secure-received")
-        self.start("secure", ["storescp", "-v", "+xa", "+B", "-od", self.secure, "+tls", self.sandbox.tls / "server.key",
+        self.start("secure", ["storescp", "-v", "+xa", "-pm", "+B", "-od", self.secure, "+tls", self.sandbox.tls / "server.key",
                               self.sandbox.tls / "server.pem", "+cf", ca, secure_port]).wait_for_port(secure_port)
         extra = "".join(f'[[known_ae]]\nae_title = "{title}"\nhost = "127.0.0.1"\nport = {port}\n'
                         f'security = "{security}"\n' for title, port, security in
@@ -282,7 +282,7 @@ class Retrieve(QueryCase):
         self.assertEqual(sorted(received), sorted(expected))
         for uid, file in expected.items():
             verdict, why = compare_datasets.compare(file, received[uid], True)
-            self.assertIn(verdict, ("identical", "same elements"), f"{file}: {why}")
+            self.assertIn(verdict, ("identical", "same elements", "padded"), f"{file}: {why}")
 
     def last_response(self, message):
         events = [json.loads(line) for line in self.sandbox.transcript.read_text().splitlines()]
@@ -295,8 +295,6 @@ class Retrieve(QueryCase):
         self.assert_same(self.destinations["ALLSYNTAXES"].received())
         final = self.last_response("C-MOVE-RSP")
         self.assertEqual((final["status"], final["completed"], final["failed"]), ("0000", len(self.sent), 0))
-        log = (self.directory / "all.out").read_text() + (self.directory / "all.err").read_text()
-        self.assertIn("KUVASANDBOX", log)
 
     def test_move_to_the_requestor(self):
         record = self.records[0]
@@ -304,7 +302,7 @@ class Retrieve(QueryCase):
         code, output = self.move(self.sandbox.CALLING_AE, "QueryRetrieveLevel=SERIES",
                                  f"StudyInstanceUID={record['StudyInstanceUID']}",
                                  f"SeriesInstanceUID={record['SeriesInstanceUID']}",
-                                 options=("-S", "+B", "+P", self.plain_listen, "+xa", "-od", received))
+                                 options=("-S", "+P", self.plain_listen, "+xa", "-od", received))
         self.assertEqual(code, 0, output)
         same = {one["SOPInstanceUID"]: one["path"] for one in self.records
                 if one["SeriesInstanceUID"] == record["SeriesInstanceUID"]}

@@ -21,6 +21,7 @@ inline constexpr std::string_view failed = "failed";
 inline constexpr std::string_view indeterminate = "indeterminate";  // all sent, no answer
 inline constexpr std::string_view unsent = "unsent";                // the run ended before its turn
 inline constexpr std::string_view committed = "committed";
+inline constexpr std::string_view registered = "registered";  // committed, and announced as available
 inline constexpr std::string_view pending = "pending";
 }  // namespace outcome
 

@@ -6,6 +6,7 @@
 #include <kuva/workflow/custody.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/registration.hpp>
 #include <kuva/workflow/report_listener.hpp>
 
 #include <fmt/format.h>
@@ -147,19 +148,27 @@ void plan(Inventory& inventory, RecordSink& sink, Accounting& accounting, const 
 
 }  // namespace
 
-void commit(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
-            const CommitSettings& settings, std::stop_token stop) {
+void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Accounting& accounting,
+            const Target& target, const CommitSettings& settings, std::stop_token stop) {
   Inventory inventory(source);
   if (settings.dry_run) {
-    plan(inventory, sink, accounting, stop);
+    plan(inventory, final_sink, accounting, stop);
     return;
   }
   const std::size_t chunk = settings.chunk != 0 ? settings.chunk : std::max(1U, target.commit_chunk);
   TransactionStore store(settings.state);
+  std::optional<Registrations> registrations;
+  if (settings.ian) {
+    if (!target.listener) {
+      throw Error(kind("usage.target"), "--ian needs a listener: notifications come on associations of the archive");
+    }
+    registrations.emplace(final_sink, observer, store, settings.state / "notifications");
+  }
+  RecordSink& sink = registrations ? *registrations : final_sink;
   Custody custody(sink, observer, store);
   std::optional<ReportListener> listener;
   if (target.listener) {
-    listener.emplace(target, custody, observer);
+    listener.emplace(target, custody, observer, registrations ? &*registrations : nullptr);
   } else {
     observer.message(Observer::Level::warning,
                      "the target has no listener: reports can come on our own association alone");
@@ -191,11 +200,17 @@ void commit(InputSource& source, RecordSink& sink, Observer& observer, Accountin
   const Deadline patience = Deadline::after(settings.wait);
   custody.wait(patience, stop);
   custody.wait_for_rest(earlier(patience, Deadline::after(settings.grace)), stop);
+  if (registrations) {
+    registrations->wait(patience, stop);
+  }
   requester.close();
   if (listener) {
     listener->stop();
   }
   custody.leave_pending();
+  if (registrations) {
+    registrations->leave_pending();
+  }
 }
 
 }  // namespace kuva::workflow

@@ -17,6 +17,7 @@ struct CommitSettings {
   std::filesystem::path state;                   // directory of this target's transactions
   unsigned chunk = 0;                            // 0: what the target says
   bool resume = false;                           // also take up the unfinished transactions of earlier runs
+  bool ian = false;                              // done is what is committed and notified as available (PS3.4 annex R)
   bool dry_run = false;
 };
 

@@ -1,5 +1,8 @@
+#include <kuva/dicom/dictionary.hpp>
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/dicom/uid.hpp>
+#include <kuva/dimse/availability.hpp>
+#include <kuva/dimse/status.hpp>
 #include <kuva/workflow/report_listener.hpp>
 
 #include <fmt/format.h>
@@ -41,8 +44,45 @@ dimse::Services report_services(Custody& custody, Observer& observer) {
   return services;
 }
 
+dimse::Services report_services(Custody& custody, Observer& observer, Registrations& registrations) {
+  dimse::Services services = report_services(custody, observer);
+  services.create = [&registrations, &observer](const dimse::Messenger::Message& message, const dicom::DataSet& data) {
+    const dimse::Command& request = message.command;
+    const auto answer = [&request](std::uint16_t status) {
+      dimse::Command response = dimse::make_response(request, status);
+      if (!response.affected_sop_instance_uid) {
+        response.affected_sop_instance_uid = dicom::make_uid();  // the requestor left it to us (PS3.7 10.1.5.1.4)
+      }
+      return response;
+    };
+    if (request.affected_sop_class_uid.value_or("") != dimse::k_availability_sop_class) {
+      return answer(0x0118);
+    }
+    const auto read = dimse::read_availability(data);
+    if (const auto* const defect = std::get_if<dimse::AvailabilityDefect>(&read)) {
+      observer.message(
+          Observer::Level::warning,
+          fmt::format("a notification of the archive is refused: {} {}, {}", dimse::hex(defect->status),
+                      dimse::status_name(dimse::Service::create, defect->status), dicom::name_of(defect->element)));
+      dimse::Command response = answer(defect->status);
+      response.error_comment = dicom::name_of(defect->element);
+      return response;
+    }
+    try {
+      registrations.take(std::get<dimse::AvailabilityNotification>(read));
+      return answer(0x0000);
+    } catch (const Error& error) {
+      // It comes again after a failure.
+      observer.message(Observer::Level::error,
+                       fmt::format("a notification could not be taken: {}: {}", error.kind().code, error.message()));
+      return answer(0x0110);
+    }
+  };
+  return services;
+}
+
 ul::Association::Decision decide_report_association(const ul::AssociateRequest& request, const std::string& ae_title,
-                                                    std::uint32_t max_pdu) {
+                                                    std::uint32_t max_pdu, bool with_notifications) {
   if (request.application_context != dicom::uids::application_context) {
     return ul::AssociateReject{1, 1, 2};
   }
@@ -59,7 +99,9 @@ ul::Association::Decision decide_report_association(const ul::AssociateRequest& 
   for (const ul::PresentationContext& context : request.contexts) {
     ul::PresentationContextReply reply;
     reply.id = context.id;
-    const bool known = context.abstract_syntax == k_commitment || context.abstract_syntax == dicom::uids::verification;
+    const bool known = context.abstract_syntax == k_commitment ||
+                       context.abstract_syntax == dicom::uids::verification ||
+                       (with_notifications && context.abstract_syntax == dimse::k_availability_sop_class);
     const auto syntax =
         std::find_if(context.transfer_syntaxes.begin(), context.transfer_syntaxes.end(), [](const std::string& uid) {
           return uid == dicom::k_explicit_vr_little_endian || uid == dicom::k_implicit_vr_little_endian;
@@ -90,10 +132,11 @@ struct ReportListener::Connection {
   std::jthread thread;
 };
 
-ReportListener::ReportListener(const Target& target, Custody& custody, Observer& observer)
+ReportListener::ReportListener(const Target& target, Custody& custody, Observer& observer, Registrations* registrations)
     : m_target(target),
       m_custody(custody),
       m_observer(observer),
+      m_registrations(registrations),
       m_tls(target.listener->tls ? net::TlsContext::server(target.listener->tls_settings) : nullptr),
       m_listener(net::Listener::open(target.listener->bind)),
       m_thread([this] { accept_connections(); }) {}
@@ -179,7 +222,7 @@ void ReportListener::serve(Connection& connection) {
       stream = m_target.trace->wrap(std::move(stream), TraceDirectory::Direction::in);
     }
     const auto decide = [this](const ul::AssociateRequest& request, const net::Stream&) {
-      return decide_report_association(request, m_target.calling_ae, m_target.max_pdu);
+      return decide_report_association(request, m_target.calling_ae, m_target.max_pdu, m_registrations != nullptr);
     };
     const auto association = ul::Association::accept(std::move(stream), decide, m_target.association_timeouts);
     if (!association) {
@@ -192,9 +235,11 @@ void ReportListener::serve(Connection& connection) {
       connection.association = association.get();
     }
     dimse::Messenger messenger(*association);
+    const dimse::Services services = m_registrations == nullptr
+                                         ? report_services(m_custody, m_observer)
+                                         : report_services(m_custody, m_observer, *m_registrations);
     try {
-      dimse::serve(messenger, report_services(m_custody, m_observer), m_target.response_timeout,
-                   m_target.association_timeouts.stall);
+      dimse::serve(messenger, services, m_target.response_timeout, m_target.association_timeouts.stall);
     } catch (...) {
       const std::lock_guard lock(connection.mutex);
       connection.association = nullptr;
