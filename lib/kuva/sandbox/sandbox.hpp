@@ -26,7 +26,7 @@ struct KnownAe {
   bool may_commit = true;                  // false: 0110 "Unknown Calling AET: X" on N-ACTION
   bool may_query = true;                   // false: 0124 on C-FIND, C-MOVE and C-GET
   bool send_ian = false;                   // Instance Availability Notifications
-  std::vector<std::string> sees_rejected;  // codes of rejection (113001, ...) whose instances it finds all the same
+  std::vector<std::string> sees_rejected{};  // codes of rejection (113001, ...) whose instances it finds all the same
 };
 
 struct Settings {

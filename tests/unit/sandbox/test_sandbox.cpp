@@ -231,7 +231,7 @@ TEST_CASE("what is negotiated") {
                       {3, k_mr, {k_implicit}},
                       {5, "1.2.246.999.1", {k_explicit}},  // private
                       {7, k_commitment, {k_explicit, k_implicit}},
-                      {9, "1.2.840.10008.5.1.4.1.2.2.1", {k_implicit}},  // Study Root FIND
+                      {9, "1.2.840.10008.5.1.4.31", {k_implicit}},  // Modality Worklist FIND
                       {11, k_commitment, {jpeg}}};
   request.roles = {{k_commitment, true, true}};
   request.asynchronous_operations = ul::AsynchronousOperations{0, 0};
