@@ -22,10 +22,10 @@ struct KnownAe {
   // Where storage commitment reports, notifications and what C-MOVE sends go, over associations of our own.
   std::optional<net::Endpoint> endpoint;
   bool tls = false;
-  bool may_store = true;                   // false: 0124 "Storage denied."
-  bool may_commit = true;                  // false: 0110 "Unknown Calling AET: X" on N-ACTION
-  bool may_query = true;                   // false: 0124 on C-FIND, C-MOVE and C-GET
-  bool send_ian = false;                   // Instance Availability Notifications
+  bool may_store = true;                     // false: 0124 "Storage denied."
+  bool may_commit = true;                    // false: 0110 "Unknown Calling AET: X" on N-ACTION
+  bool may_query = true;                     // false: 0124 on C-FIND, C-MOVE and C-GET
+  bool send_ian = false;                     // Instance Availability Notifications
   std::vector<std::string> sees_rejected{};  // codes of rejection (113001, ...) whose instances it finds all the same
 };
 
