@@ -86,6 +86,7 @@ class FileSource final : public ByteSource {
 
   std::uint64_t position() const override { return m_position; }
   std::optional<std::uint64_t> remaining() const override { return m_size - m_position; }
+  int descriptor() const override { return m_fd.get(); }
 
  private:
   // Most headers fit in the first; scanning thousands of files should not read more of each.

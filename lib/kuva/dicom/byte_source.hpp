@@ -26,6 +26,8 @@ class ByteSource {
   virtual std::uint64_t position() const = 0;
   // Bytes that remain, where that is known without reading (not for a deflated source).
   virtual std::optional<std::uint64_t> remaining() const = 0;
+  // The open file that the bytes are of, while the source lives; -1 where they are not a file's as they are.
+  virtual int descriptor() const { return -1; }
 
   static constexpr std::size_t k_largest_peek = 256 * 1024;
 };

@@ -1,13 +1,11 @@
 #include <kuva/dicom/dictionary.hpp>
 
-#include <gdcmDicts.h>
-#include <gdcmGlobal.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <tuple>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace kuva::dicom {
@@ -18,38 +16,33 @@ constexpr auto k_additions = std::to_array<DictionaryEntry>({
 #include <kuva/dicom/dictionary_additions.inc>
 });
 
-Vr vr_from_text(std::string_view text) { return text.size() >= 2 ? vr_from_chars(text[0], text[1]) : Vr::none; }
+// GDCM's, written while kuva is built.
+constexpr auto k_standard = std::to_array<DictionaryEntry>({
+#include <dictionary.inc>
+});
 
-// "US", or "US or SS": the first, and the one after the first " or ".
-void set_vrs(DictionaryEntry& entry, std::string_view text) {
-  entry.vr = vr_from_text(text);
-  constexpr std::string_view k_or = " or ";
-  if (const std::size_t place = text.find(k_or); place != std::string_view::npos) {
-    entry.second_vr = vr_from_text(text.substr(place + k_or.size()));
-  }
-}
+struct PrivateEntry {
+  std::string_view creator;
+  std::uint16_t group;
+  std::uint8_t element;  // the low byte: the high one depends on where the creator stands
+  Vr vr;
+
+  constexpr std::tuple<std::string_view, std::uint16_t, std::uint8_t> key() const { return {creator, group, element}; }
+};
+// By key().
+constexpr auto k_private = std::to_array<PrivateEntry>({
+#include <private_dictionary.inc>
+});
 
 constexpr std::uint32_t code_of(Tag tag) { return std::uint32_t{tag.group} << 16 | tag.element; }
 
-// GDCM's dictionary and our additions, sorted by tag, with a hash table of open addressing over it: the reader looks up
-// every implicit element, so that a look-up must be a few nanoseconds and never allocate.
+// The standard's dictionary and our additions, sorted by tag, with a hash table of open addressing over it: the reader
+// looks up every implicit element, so that a look-up must be a few nanoseconds and never allocate.
 class Index {
  public:
   Index() {
-    const gdcm::Dict& dict = gdcm::Global::GetInstance().GetDicts().GetPublicDict();
-    for (const DictionaryEntry& entry : k_additions) {
-      m_entries.push_back(entry);
-    }
-    for (auto it = dict.Begin(); it != dict.End(); ++it) {
-      // GDCM keeps its dictionary until the process ends, so that the keyword may be a view.
-      DictionaryEntry entry{
-          {it->first.GetGroup(), it->first.GetElement()}, Vr::none, Vr::none, it->second.GetKeyword()};
-      const char* vr = gdcm::VR::GetVRString(it->second.GetVR());
-      set_vrs(entry, vr == nullptr ? std::string_view() : std::string_view(vr));
-      if (entry.vr != Vr::none && !entry.keyword.empty()) {
-        m_entries.push_back(entry);
-      }
-    }
+    m_entries.assign(k_additions.begin(), k_additions.end());
+    m_entries.insert(m_entries.end(), k_standard.begin(), k_standard.end());
     // Stable, so that an addition wins over GDCM's entry of the same tag.
     std::ranges::stable_sort(m_entries, {}, &DictionaryEntry::tag);
     const auto same_tag = [](const DictionaryEntry& a, const DictionaryEntry& b) { return a.tag == b.tag; };
@@ -128,14 +121,9 @@ Vr private_vr(std::string_view private_creator, Tag tag) {
   while (!private_creator.empty() && (private_creator.back() == ' ' || private_creator.back() == '\0')) {
     private_creator.remove_suffix(1);
   }
-  const std::string owner(private_creator);
-  const gdcm::PrivateTag key(tag.group, static_cast<std::uint16_t>(tag.element & 0x00FFU), owner.c_str());
-  const gdcm::PrivateDict& dict = std::as_const(gdcm::Global::GetInstance()).GetDicts().GetPrivateDict();
-  if (!dict.FindDictEntry(key)) {
-    return Vr::none;
-  }
-  const char* text = gdcm::VR::GetVRString(dict.GetDictEntry(key).GetVR());
-  return text == nullptr ? Vr::none : vr_from_text(text);
+  const PrivateEntry wanted{private_creator, tag.group, static_cast<std::uint8_t>(tag.element & 0x00FFU), Vr::none};
+  const auto found = std::ranges::lower_bound(k_private, wanted.key(), {}, &PrivateEntry::key);
+  return found != k_private.end() && found->key() == wanted.key() ? found->vr : Vr::none;
 }
 
 std::string name_of(Tag tag) {

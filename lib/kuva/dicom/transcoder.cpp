@@ -25,16 +25,14 @@ namespace {
 // The bytes from the data set's start to the file's end as they are.
 class PassThrough final : public DataSetStream {
  public:
-  explicit PassThrough(const Part10File& file)
-      : m_path(file.path),
-        m_fd(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC)),
+  explicit PassThrough(Part10File file)
+      : m_path(std::move(file.path)),
+        m_source(std::move(file.source)),
+        m_fd(m_source->descriptor()),
         m_position(file.meta.data_set_offset),
         m_end(file.size) {
-    if (!m_fd) {
-      throw read_error(m_path, errno);
-    }
     struct stat status {};
-    if (::fstat(m_fd.get(), &status) != 0) {
+    if (::fstat(m_fd, &status) != 0) {
       throw read_error(m_path, errno);
     }
     const auto size_now = static_cast<std::uint64_t>(status.st_size);
@@ -53,7 +51,7 @@ class PassThrough final : public DataSetStream {
     std::size_t filled = 0;
     while (filled < buffer.size() && m_position < m_end) {
       const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size() - filled, m_end - m_position));
-      const ssize_t count = ::pread(m_fd.get(), buffer.data() + filled, wanted, static_cast<off_t>(m_position));
+      const ssize_t count = ::pread(m_fd, buffer.data() + filled, wanted, static_cast<off_t>(m_position));
       if (count < 0) {
         if (errno == EINTR) {
           continue;
@@ -74,6 +72,10 @@ class PassThrough final : public DataSetStream {
   }
 
   std::optional<std::uint64_t> size() const override { return m_size + m_size % 2; }
+  std::optional<FileRange> file_range() const override {
+    // An odd one has a byte more than the file.
+    return m_size % 2 == 0 ? std::optional(FileRange{m_fd, m_end - m_size, m_size}) : std::nullopt;
+  }
 
  private:
   Error truncated() const {
@@ -81,7 +83,8 @@ class PassThrough final : public DataSetStream {
   }
 
   std::filesystem::path m_path;
-  FileDescriptor m_fd;
+  std::unique_ptr<ByteSource> m_source;  // keeps the file open
+  int m_fd;
   std::uint64_t m_position;
   std::uint64_t m_end;
   std::uint64_t m_size = 0;
@@ -432,7 +435,7 @@ std::unique_ptr<DataSetStream> open_data_set(Part10File file, const TransferSynt
     throw Error(kuva::kind("file.not-encodable"), fmt::format("{} cannot be written as {}", file.syntax.name, to.name));
   }
   if (file.syntax.uid == to.uid) {
-    return std::make_unique<PassThrough>(file);
+    return std::make_unique<PassThrough>(std::move(file));
   }
   return std::make_unique<Reencoder>(std::move(file), to);
 }

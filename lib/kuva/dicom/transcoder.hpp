@@ -19,6 +19,13 @@ class DataSetStream {
   virtual std::size_t read(std::span<std::byte> buffer) = 0;
   // Bytes in all, where known without encoding (an unchanged syntax).
   virtual std::optional<std::uint64_t> size() const = 0;
+  // Where all of these bytes lie in a file as they are, open while the stream lives.
+  struct FileRange {
+    int descriptor = -1;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+  };
+  virtual std::optional<FileRange> file_range() const { return std::nullopt; }
 };
 
 // True when open_data_set can give the data set of a file in `from` as `to`: the same syntax always (bytes untouched);

@@ -41,7 +41,7 @@ void Messenger::remember(const Command& command) {
   }
 }
 
-ul::Association::Sent Messenger::send(std::uint8_t context_id, const Command& command, const ul::DataProducer& data,
+ul::Association::Sent Messenger::send(std::uint8_t context_id, const Command& command, const ul::DataSource& data,
                                       bool stop_when_answered) {
   Command with_data = command;
   with_data.has_data_set = true;

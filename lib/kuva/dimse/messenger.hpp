@@ -25,7 +25,7 @@ class Messenger {
   // Requests sent whose (last) response has not come.
   std::size_t outstanding() const { return m_outstanding.size(); }
 
-  ul::Association::Sent send(std::uint8_t context_id, const Command& command, const ul::DataProducer& data,
+  ul::Association::Sent send(std::uint8_t context_id, const Command& command, const ul::DataSource& data,
                              bool stop_when_answered = false);
   void send(std::uint8_t context_id, const Command& command, const dicom::DataSet& data);
   void send(std::uint8_t context_id, const Command& command);

@@ -78,7 +78,7 @@ void Operation::respond(const Command& response, const dicom::DataSet& data) {
 }
 
 Command Operation::store(std::uint8_t context_id, const std::string& sop_class_uid, const std::string& sop_instance_uid,
-                         const ul::DataProducer& data, std::chrono::milliseconds patience) {
+                         const ul::DataSource& data, std::chrono::milliseconds patience) {
   const Command command = make_store_command(m_messenger.next_message_id(), sop_class_uid, sop_instance_uid);
   m_messenger.send(context_id, command, data);
   trace({context_id, command}, false);

@@ -28,7 +28,7 @@ class Operation {
 
   // A C-STORE sub-operation on this association (C-GET): the response.
   Command store(std::uint8_t context_id, const std::string& sop_class_uid, const std::string& sop_instance_uid,
-                const ul::DataProducer& data, std::chrono::milliseconds patience);
+                const ul::DataSource& data, std::chrono::milliseconds patience);
 
  private:
   void take(const Messenger::Message& message);

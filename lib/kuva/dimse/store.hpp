@@ -19,7 +19,7 @@ class StoreUser {
     std::uint8_t context_id = 1;
     std::string sop_class_uid;
     std::string sop_instance_uid;
-    ul::DataProducer data;
+    ul::DataSource data;
     std::uint64_t token = 0;  // the caller's, comes back with the response
   };
   struct Response {

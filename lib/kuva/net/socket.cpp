@@ -6,10 +6,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sys/sendfile.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <system_error>
 
@@ -78,14 +81,54 @@ Transfer Socket::receive(std::span<std::byte> buffer) noexcept {
   return {.state = Transfer::State::failed, .error_number = errno};
 }
 
-Transfer Socket::send(std::span<const iovec> pieces) noexcept {
+namespace {
+
+// sendfile(2) has no MSG_NOSIGNAL. The signal stays with the thread that has no use for it.
+void block_sigpipe() noexcept {
+  struct Blocked {
+    Blocked() {
+      sigset_t set;
+      sigemptyset(&set);
+      sigaddset(&set, SIGPIPE);
+      static_cast<void>(pthread_sigmask(SIG_BLOCK, &set, nullptr));
+    }
+  };
+  static thread_local const Blocked once;
+  static_cast<void>(once);
+}
+
+}  // namespace
+
+Transfer Socket::send(std::span<const iovec> pieces) noexcept { return send_with(pieces, MSG_NOSIGNAL); }
+
+Transfer Socket::send_first(std::span<const iovec> pieces) noexcept {
+  return send_with(pieces, MSG_NOSIGNAL | MSG_MORE);
+}
+
+Transfer Socket::send_file(int descriptor, std::uint64_t offset, std::size_t size) noexcept {
+  if (m_shut_down) {
+    return {.state = Transfer::State::failed, .error_number = ECANCELED};
+  }
+  block_sigpipe();
+  auto position = static_cast<off_t>(offset);
+  const ssize_t count = ::sendfile(m_fd.get(), descriptor, &position, size);
+  if (count >= 0) {
+    return {.state = Transfer::State::moved, .bytes = static_cast<std::size_t>(count)};
+  }
+  if (is_transient(errno)) {
+    return {.state = Transfer::State::would_block};
+  }
+  return {.state = Transfer::State::failed, .error_number = m_shut_down ? ECANCELED : errno};
+}
+
+Transfer Socket::send_with(std::span<const iovec> pieces, int flags) noexcept {
   if (m_shut_down) {
     return {.state = Transfer::State::failed, .error_number = ECANCELED};
   }
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg only reads
   message.msg_iovlen = pieces.size();
-  const ssize_t count = ::sendmsg(m_fd.get(), &message, MSG_NOSIGNAL);
+  const ssize_t count = ::sendmsg(m_fd.get(), &message, flags);
   if (count >= 0) {
     return {.state = Transfer::State::moved, .bytes = static_cast<std::size_t>(count)};
   }

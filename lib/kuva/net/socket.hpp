@@ -31,6 +31,10 @@ class Socket {
   // One attempt each; they never wait and never throw.
   Transfer receive(std::span<std::byte> buffer) noexcept;
   Transfer send(std::span<const iovec> pieces) noexcept;
+  // The same, with more to follow at once: the kernel may hold them back until it does.
+  Transfer send_first(std::span<const iovec> pieces) noexcept;
+  // From a file, without a copy in this process. `moved` with 0 bytes: the file ends before `offset`.
+  Transfer send_file(int descriptor, std::uint64_t offset, std::size_t size) noexcept;
   // The first bytes that are waiting, left where they are.
   Transfer peek(std::span<std::byte> buffer) noexcept;
 
@@ -58,6 +62,7 @@ class Socket {
 
  private:
   void set_options() noexcept;
+  Transfer send_with(std::span<const iovec> pieces, int flags) noexcept;
   void acknowledge_at_once() noexcept;
 
   FileDescriptor m_fd;

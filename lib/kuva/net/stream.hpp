@@ -22,6 +22,13 @@ struct Endpoint {
 
 class TlsContext;
 
+// A part of an open file. Whoever made it keeps the descriptor open.
+struct FileRange {
+  int descriptor = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+};
+
 // A connected byte stream, TCP or TLS over TCP. One thread reads and writes; shutdown() may come from any.
 // Every wait ends at its deadline. Errors are Error with a Peer of host, port, address and tls filled in:
 // connection.lost, connection.timeout, tls.client-certificate-refused (TLS 1.3 tells late), tls.truncated, ...
@@ -37,6 +44,11 @@ class Stream {
   // All pieces in order, with as few system calls as can be. The deadline is for progress: it starts anew when bytes
   // move.
   virtual void write_all(std::span<const std::span<const std::byte>> pieces, std::chrono::milliseconds stall_limit) = 0;
+  // `head`, then the bytes of the file. Errors: also local.read, when the file has become shorter or cannot be read.
+  virtual void write_file(std::span<const std::byte> head, const FileRange& range,
+                          std::chrono::milliseconds stall_limit);
+  // True where write_file() gives the file's pages to the kernel; elsewhere it reads them into memory first.
+  virtual bool takes_files() const { return false; }
   // True when read_some would not wait (bytes, end or error); false at the deadline.
   virtual bool wait_readable(Deadline deadline) = 0;
   // Ends the stream in good order (TLS close_notify) and closes it; errors are ignored.

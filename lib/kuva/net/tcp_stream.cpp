@@ -2,8 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace kuva::net {
+
+namespace {
+
+// One call must not keep a thread from its deadlines.
+constexpr std::uint64_t k_largest_piece = 1U << 20U;
+
+}  // namespace
 
 std::optional<std::size_t> TcpStream::try_read(std::span<std::byte> buffer, Deadline deadline) {
   for (;;) {
@@ -46,9 +54,7 @@ void TcpStream::write_all(std::span<const std::span<const std::byte>> pieces, st
       throw m_socket->failure(transfer.error_number);
     }
     if (transfer.state == Transfer::State::would_block) {
-      if (!m_socket->wait(POLLOUT, Deadline::after(stall_limit))) {
-        throw timeout_error(peer(), "sending: the peer takes no more bytes");
-      }
+      wait_for_room(stall_limit);
       continue;
     }
     std::size_t sent = transfer.bytes;
@@ -58,6 +64,50 @@ void TcpStream::write_all(std::span<const std::span<const std::byte>> pieces, st
       ++next;
     }
     skipped += sent;
+  }
+}
+
+void TcpStream::write_file(std::span<const std::byte> head, const FileRange& range,
+                           std::chrono::milliseconds stall_limit) {
+  m_socket->allow_stall(stall_limit);
+  while (!head.empty()) {
+    const iovec piece{.iov_base = const_cast<std::byte*>(head.data()), .iov_len = head.size()};
+    const Transfer transfer = range.size == 0 ? m_socket->send({&piece, 1}) : m_socket->send_first({&piece, 1});
+    if (transfer.state == Transfer::State::failed) {
+      throw m_socket->failure(transfer.error_number);
+    }
+    if (transfer.state == Transfer::State::would_block) {
+      wait_for_room(stall_limit);
+    } else {
+      head = head.subspan(transfer.bytes);
+    }
+  }
+  FileRange left = range;
+  while (left.size != 0) {
+    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(left.size, k_largest_piece));
+    const Transfer transfer = m_socket->send_file(left.descriptor, left.offset, most);
+    if (transfer.state == Transfer::State::would_block) {
+      wait_for_room(stall_limit);
+      continue;
+    }
+    if (transfer.state == Transfer::State::moved && transfer.bytes != 0) {
+      left.offset += transfer.bytes;
+      left.size -= transfer.bytes;
+      continue;
+    }
+    const int number = transfer.error_number;
+    if (transfer.state == Transfer::State::moved || number == EINVAL || number == ENOSYS || number == EIO) {
+      // A file that ends early, a file system that cannot, a disk that fails: reading says which, or does it.
+      Stream::write_file({}, left, stall_limit);
+      return;
+    }
+    throw m_socket->failure(number);
+  }
+}
+
+void TcpStream::wait_for_room(std::chrono::milliseconds stall_limit) {
+  if (!m_socket->wait(POLLOUT, Deadline::after(stall_limit))) {
+    throw timeout_error(peer(), "sending: the peer takes no more bytes");
   }
 }
 

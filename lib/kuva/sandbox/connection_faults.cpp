@@ -87,7 +87,7 @@ class ConnectionFaults::FaultyAssociation final : public ul::Association {
   const std::vector<ul::AcceptedContext>& contexts() const override { return m_inner->contexts(); }
   ul::ContextResult context_result(std::uint8_t id) const override { return m_inner->context_result(id); }
   std::uint16_t operations_window() const override { return m_inner->operations_window(); }
-  Sent send(std::uint8_t context_id, std::span<const std::byte> command, const ul::DataProducer& data,
+  Sent send(std::uint8_t context_id, std::span<const std::byte> command, const ul::DataSource& data,
             bool stop_when_answered) override {
     return m_inner->send(context_id, command, data, stop_when_answered);
   }

@@ -103,7 +103,7 @@ class StreamAssociation final : public Association {
   ContextResult context_result(std::uint8_t id) const override;
   std::uint16_t operations_window() const override { return m_window; }
 
-  Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataProducer& data,
+  Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataSource& data,
             bool stop_when_answered) override;
   void send(std::uint8_t context_id, std::span<const std::byte> command) override;
   Event read(Deadline deadline, Pdv& pdv) override;
@@ -125,6 +125,9 @@ class StreamAssociation final : public Association {
   Error abort_error(const Abort& abort);
   Error reject_error(const AssociateReject& reject) const;
 
+  // A write that fails may have its reason in what the peer sent.
+  template <typename Operation>
+  void writing(Operation&& operation);
   void write(std::span<const std::byte> bytes);
   void write(std::string_view bytes) { write(bytes_of(bytes)); }
   void throw_abort_that_came();
@@ -249,9 +252,13 @@ Error StreamAssociation::reject_error(const AssociateReject& reject) const {
 // --- writing
 
 void StreamAssociation::write(std::span<const std::byte> bytes) {
+  writing([&] { m_stream->write_all({&bytes, 1}, m_timeouts.stall); });
+}
+
+template <typename Operation>
+void StreamAssociation::writing(Operation&& operation) {
   try {
-    const std::span<const std::byte> piece = bytes;
-    m_stream->write_all({&piece, 1}, m_timeouts.stall);
+    operation();
   } catch (const Error& error) {
     m_writable = false;
     if (error.kind().code == "connection.lost") {
@@ -290,12 +297,18 @@ bool StreamAssociation::is_answered_early() {
 }
 
 Association::Sent StreamAssociation::send(std::uint8_t context_id, std::span<const std::byte> command,
-                                          const DataProducer& data, bool stop_when_answered) {
+                                          const DataSource& data, bool stop_when_answered) {
   return guarded(Phase::send, [&] {
     require_context(context_id);
     m_output->put_command(context_id, command);
-    return m_output->put_data(context_id, data,
-                              [this, stop_when_answered] { return stop_when_answered && is_answered_early(); });
+    const auto stop = [this, stop_when_answered] { return stop_when_answered && is_answered_early(); };
+    if (data.file && m_stream->takes_files() && m_output->prefers_file(data.file->size)) {
+      const auto write_file = [this](std::span<const std::byte> head, const net::FileRange& range) {
+        writing([&] { m_stream->write_file(head, range, m_timeouts.stall); });
+      };
+      return m_output->put_file(context_id, data, write_file, stop);
+    }
+    return m_output->put_data(context_id, data, stop);
   });
 }
 

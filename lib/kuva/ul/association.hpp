@@ -4,6 +4,7 @@
 #include <kuva/ul/pdu.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,6 +33,18 @@ struct AcceptedContext {
 
 // Bytes of a data set to send: fills the buffer, fewer than asked only at the end, 0 at the end. May throw Error.
 using DataProducer = std::function<std::size_t(std::span<std::byte>)>;
+
+// A data set to send.
+struct DataSource {
+  template <std::invocable<std::span<std::byte>> Producer>
+  DataSource(Producer producer) : read(std::move(producer)) {}  // NOLINT: any producer is a source
+  DataSource() = default;
+
+  DataProducer read;
+  std::optional<std::uint64_t> size;      // in bytes, where it is known
+  std::optional<net::FileRange> file;     // where the same bytes lie as they are, for a stream that takes files
+  std::function<void(std::size_t)> pace;  // told of bytes before they go, and may wait
+};
 
 // A presentation data value (PS3.8 9.3.5.1) or a piece of one: long ones come in pieces, as the bytes arrive, and only
 // the last piece of the last fragment says is_last. The view is valid until the next read.
@@ -85,7 +98,7 @@ class Association {
   // peer is looked at: when a message has begun to come and `stop_when_answered`, sending ends early: it is an early
   // failure response. When `data` throws, the association is aborted and the Error passed on. A data set of odd length,
   // which no legal one has (PS3.5 7.1), goes out as it is.
-  virtual Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataProducer& data,
+  virtual Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataSource& data,
                     bool stop_when_answered = false) = 0;
   virtual void send(std::uint8_t context_id, std::span<const std::byte> command) = 0;
 

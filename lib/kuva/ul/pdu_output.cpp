@@ -66,18 +66,23 @@ void PduOutput::put_command(std::uint8_t context_id, std::span<const std::byte> 
   } while (!command.empty());
 }
 
-Association::Sent PduOutput::put_data(std::uint8_t context_id, const DataProducer& data,
+Association::Sent PduOutput::put_data(std::uint8_t context_id, const DataSource& data,
                                       const std::function<bool()>& stop) {
   Association::Sent sent;
   std::array<std::byte, k_look_ahead> ahead;
   std::size_t ahead_count = 0;  // bytes that were read to see whether there are any
   bool at_end = false;
+  std::uint64_t produced = 0;
   const auto produce = [&](std::span<std::byte> buffer) {
     std::size_t filled = 0;
     while (!at_end && filled < buffer.size()) {
-      const std::size_t count = data(buffer.subspan(filled));
-      at_end = count == 0;
+      const std::size_t count = data.read(buffer.subspan(filled));
       filled += count;
+      produced += count;
+      at_end = count == 0 || produced == data.size;
+    }
+    if (data.pace) {
+      data.pace(filled);
     }
     return filled;
   };
@@ -94,29 +99,71 @@ Association::Sent PduOutput::put_data(std::uint8_t context_id, const DataProduce
     put_headers(slot, context_id, 0, count);
     m_used += k_headers + count;
     sent.data_bytes += count;
-    // The last fragment says so, and its size alone does not tell.
-    if (!at_end && has_room(slot_size())) {
-      ahead_count = produce(std::span(ahead).first(std::min<std::size_t>(m_fragment, 2)));
-    } else if (!at_end) {
-      ahead_count = produce(std::span(ahead).first(std::min(m_fragment, k_look_ahead)));
-    }
-    if (ahead_count == 0) {
+    // The last fragment says so. Where the size is not known, only reading on tells which it is.
+    const bool has_more = [&] {
+      if (!at_end && !data.size) {
+        const std::size_t most = has_room(slot_size()) ? 2 : k_look_ahead;
+        ahead_count = produce(std::span(ahead).first(std::min(m_fragment, most)));
+        return ahead_count != 0;
+      }
+      return !at_end;
+    }();
+    if (!has_more) {
       put_headers(slot, context_id, k_last_bit, count);
       flush();
       return sent;
     }
     if (!has_room(slot_size())) {
       flush();
-      if (!at_end && stop()) {
-        // The peer has answered: what was read ahead ends the message: an early failure response.
+      if (stop()) {
+        // The peer has answered: an early failure response. Two more bytes end the message.
+        if (ahead_count == 0) {
+          ahead_count = produce(std::span(ahead).first(2));
+        }
         std::copy_n(ahead.begin(), ahead_count, at(k_headers, ahead_count).begin());
         put_headers(0, context_id, k_last_bit, ahead_count);
         m_used = k_headers + ahead_count;
         sent.data_bytes += ahead_count;
-        sent.complete = false;
+        sent.complete = at_end;
         flush();
         return sent;
       }
+    }
+  }
+}
+
+Association::Sent PduOutput::put_file(std::uint8_t context_id, const DataSource& data, const WriteFile& write_file,
+                                      const std::function<bool()>& stop) {
+  Association::Sent sent;
+  net::FileRange left = *data.file;
+  std::uint64_t looked_at = 0;  // where the peer was looked at last
+  for (;;) {
+    std::uint64_t count = std::min<std::uint64_t>(left.size, m_fragment);
+    bool is_last = count == left.size;
+    if (!is_last && sent.data_bytes - looked_at >= k_look_interval) {
+      looked_at = sent.data_bytes;
+      if (stop()) {
+        // The peer has answered: an early failure response. Two more bytes end the message.
+        count = 2;
+        is_last = true;
+        sent.complete = false;
+      }
+    }
+    if (data.pace) {
+      data.pace(static_cast<std::size_t>(count));
+    }
+    if (!has_room(k_headers)) {
+      flush();
+    }
+    put_headers(m_used, context_id, is_last ? k_last_bit : 0, static_cast<std::size_t>(count));
+    const std::size_t head = m_used + k_headers;
+    m_used = 0;
+    write_file(at(0, head), {left.descriptor, left.offset, count});
+    sent.data_bytes += count;
+    left.offset += count;
+    left.size -= count;
+    if (is_last) {
+      return sent;
     }
   }
 }

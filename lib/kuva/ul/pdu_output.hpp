@@ -24,7 +24,13 @@ class PduOutput {
   // The command set; it is written by flush() or with what comes after it.
   void put_command(std::uint8_t context_id, std::span<const std::byte> command);
   // The data set, all written when it returns. Between writes `stop` is asked: true ends the message early.
-  Association::Sent put_data(std::uint8_t context_id, const DataProducer& data, const std::function<bool()>& stop);
+  Association::Sent put_data(std::uint8_t context_id, const DataSource& data, const std::function<bool()>& stop);
+  // The same from the file that the data set lies in: only the headers go through this buffer.
+  using WriteFile = std::function<void(std::span<const std::byte> head, const net::FileRange& range)>;
+  Association::Sent put_file(std::uint8_t context_id, const DataSource& data, const WriteFile& write_file,
+                             const std::function<bool()>& stop);
+  // Two system calls a fragment pay where fragments are large.
+  bool prefers_file(std::uint64_t size) const { return m_fragment >= k_file_fragment && size >= k_file_fragment; }
   void flush();
 
  private:
@@ -36,6 +42,8 @@ class PduOutput {
 
   static constexpr std::size_t k_headers = 12;  // of the PDU and of its PDV
   static constexpr std::size_t k_look_ahead = 4096;
+  static constexpr std::size_t k_file_fragment = 32U * 1024U;
+  static constexpr std::uint64_t k_look_interval = 256U * 1024U;
 
   Write m_write;
   std::size_t m_fragment;

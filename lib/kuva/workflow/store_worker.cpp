@@ -292,11 +292,14 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
     }
     const std::shared_ptr<dicom::DataSetStream> stream = dicom::open_data_set(std::move(file), choice.transfer_syntax);
     m_session->produced = 0;
-    request.data = [stream, &bandwidth = m_bandwidth, &produced = m_session->produced](std::span<std::byte> buffer) {
-      const std::size_t count = stream->read(buffer);
+    request.data = [stream](std::span<std::byte> buffer) { return stream->read(buffer); };
+    request.data.size = stream->size();
+    if (const auto range = stream->file_range()) {
+      request.data.file = net::FileRange{range->descriptor, range->offset, range->size};
+    }
+    request.data.pace = [&bandwidth = m_bandwidth, &produced = m_session->produced](std::size_t count) {
       bandwidth.take(count);
       produced += count;
-      return count;
     };
   } catch (const Error& error) {
     m_run.finish_failed(std::move(job), error);

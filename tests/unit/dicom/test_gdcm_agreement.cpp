@@ -4,6 +4,8 @@
 #include <kuva/dicom/dictionary.hpp>
 
 #include <doctest/doctest.h>
+#include <gdcmDicts.h>
+#include <gdcmGlobal.h>
 #include <gdcmReader.h>
 #include <gdcmSequenceOfFragments.h>
 #include <gdcmSequenceOfItems.h>
@@ -230,4 +232,32 @@ TEST_CASE("every sound file of the corpus is to GDCM what it is to this reader")
   }
   CHECK(agree + excepted == files.size());
   MESSAGE(agree << " of " << files.size() << " files agree, " << excepted << " cannot be asked about");
+}
+
+TEST_CASE("the tables that were made of GDCM's dictionaries say what GDCM says") {
+  const gdcm::Dicts& dicts = static_cast<const gdcm::Global&>(gdcm::Global::GetInstance()).GetDicts();
+  std::size_t entries = 0;
+  for (auto it = dicts.GetPublicDict().Begin(); it != dicts.GetPublicDict().End(); ++it) {
+    const std::string keyword = it->second.GetKeyword();
+    if (const DictionaryEntry* entry = find_entry(keyword); entry != nullptr && !keyword.empty()) {
+      ++entries;
+    }
+  }
+  CHECK(entries > 4000);
+  const struct {
+    const char* creator;
+    Tag tag;
+  } samples[] = {{"ELSCINT1", {0x0003, 0x1001}},
+                 {"GEMS_PETD_01", {0x0009, 0x1001}},
+                 {"MEDIS_IS&C 1.0", {0x0003, 0x1003}},
+                 {"SIEMENS MR HEADER", {0x0019, 0x100C}},
+                 {"Philips Imaging DD 001", {0x2001, 0x1003}},
+                 {"NOBODY", {0x0019, 0x100C}}};
+  for (const auto& [creator, tag] : samples) {
+    CAPTURE(creator);
+    const gdcm::PrivateTag key(tag.group, static_cast<std::uint16_t>(tag.element & 0xFFU), creator);
+    const char* const vr = gdcm::VR::GetVRString(dicts.GetPrivateDict().GetDictEntry(key).GetVR());
+    const bool known = dicts.GetPrivateDict().FindDictEntry(key);
+    CHECK(private_vr(creator, tag) == (known ? vr_from_chars(vr[0], vr[1]) : Vr::none));
+  }
 }

@@ -63,13 +63,13 @@ class FakeAssociation : public ul::Association {
   ul::ContextResult context_result(std::uint8_t) const override { return ul::ContextResult::accepted; }
   std::uint16_t operations_window() const override { return window; }
 
-  Sent send(std::uint8_t context_id, std::span<const std::byte> command, const ul::DataProducer& data,
+  Sent send(std::uint8_t context_id, std::span<const std::byte> command, const ul::DataSource& data,
             bool stop_when_answered) override {
     Message message{context_id, dimse::decode(command), {}};
     Sent result;
     std::byte buffer[1000];
     for (;;) {
-      const std::size_t count = data(buffer);
+      const std::size_t count = data.read(buffer);
       if (count == 0) {
         break;
       }

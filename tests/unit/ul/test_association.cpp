@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <numeric>
 #include <set>
 
@@ -54,6 +57,31 @@ ul::DataProducer producer_of(const std::string& bytes) {
     return count;
   };
 }
+
+// The same bytes where they lie in a file, behind some others.
+class FileOf {
+ public:
+  explicit FileOf(const std::string& bytes) : m_bytes(bytes), m_file(std::tmpfile()) {
+    REQUIRE(m_file);
+    REQUIRE(std::fputs("head", m_file.get()) >= 0);
+    REQUIRE(std::fwrite(bytes.data(), 1, bytes.size(), m_file.get()) == bytes.size());
+    REQUIRE(std::fflush(m_file.get()) == 0);
+  }
+  ul::DataSource source() const {
+    ul::DataSource source(producer_of(m_bytes));
+    source.size = m_bytes.size();
+    source.file = net::FileRange{::fileno(m_file.get()), 4, m_bytes.size()};
+    return source;
+  }
+  void cut(std::size_t size) { REQUIRE(::ftruncate(::fileno(m_file.get()), static_cast<off_t>(4 + size)) == 0); }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  const std::string& m_bytes;
+  std::unique_ptr<std::FILE, Close> m_file;
+};
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
@@ -165,6 +193,58 @@ TEST_CASE("a message goes there and one comes back, then the association is rele
     CHECK(code_of(server.error()) == "none");
     CHECK(received == data);
   }
+}
+
+TEST_CASE("a data set goes out of its file as it goes out of memory") {
+  for (const std::uint32_t limit : {0U, 16384U, 50001U, 131072U}) {
+    for (const std::size_t size : {0UL, 2UL, 32768UL, 131066UL, 131068UL, 262132UL, 3000000UL}) {
+      CAPTURE(limit);
+      CAPTURE(size);
+      const std::string data = pattern(size);
+      const FileOf file(data);
+      ul::DataSource known_size(producer_of(data));
+      known_size.size = size;
+      std::uint64_t paced = 0;
+      ul::DataSource from_file = file.source();
+      from_file.pace = [&paced](std::size_t count) { paced += count; };
+      for (const ul::DataSource& source : {known_size, from_file}) {
+        Captured captured;
+        OneShotServer server(raw_peer(
+            [&](net::Stream& stream) {
+              read_until_last(stream, captured);
+              CHECK(read_bytes(stream, 10) == k_release_rq);
+              write_bytes(stream, k_release_rp);
+            },
+            limit));
+        const auto association = associate(server);
+        const auto sent = association->send(3, bytes_of("command."), source, true);
+        CHECK(sent.complete);
+        CHECK(sent.data_bytes == size);
+        association->release();
+        server.join();
+        CHECK(captured.command == "command.");
+        CHECK((captured.data == data));
+        const std::size_t most = limit == 0 ? ul::Association::k_own_pdu_limit : limit;
+        for (const std::size_t length : captured.pdu_lengths) {
+          CHECK(length <= most);
+          CHECK(length % 2 == 0);
+        }
+      }
+      CHECK(paced == size);
+    }
+  }
+}
+
+TEST_CASE("a file that becomes shorter while it is sent ends the association") {
+  const std::string data = pattern(1000000);
+  FileOf file(data);
+  Captured captured;
+  OneShotServer server(raw_peer([](net::Stream& stream) { read_bytes(stream, 2000000); }));
+  const auto association = associate(server, short_timeouts());
+  ul::DataSource source = file.source();
+  file.cut(600000);
+  CHECK(code_of(error_of([&] { association->send(3, bytes_of("command."), source); })) == "file.truncated");
+  CHECK_FALSE(association->is_open());
 }
 
 TEST_CASE("PDUs keep to the peer's maximum length, fragments are even, and only the last says so") {
@@ -500,7 +580,12 @@ TEST_CASE("a producer that fails aborts the association, and its Error is passed
 }
 
 TEST_CASE("an answer before all was sent ends the message early, when that is asked for") {
-  for (const bool stop : {true, false}) {
+  const std::string data = pattern(2000000);
+  const FileOf file(data);
+  for (const auto& [stop, source] : {std::pair<bool, ul::DataSource>(true, producer_of(data)),
+                                     {false, producer_of(data)},
+                                     {true, file.source()},
+                                     {false, file.source()}}) {
     Captured captured;
     OneShotServer server(raw_peer([&](net::Stream& stream) {
       write_bytes(stream, data_pdu(pdv(3, 3, "refused.")));
@@ -510,8 +595,7 @@ TEST_CASE("an answer before all was sent ends the message early, when that is as
     }));
     const auto association = associate(server);
     CHECK(association->wait_readable(Deadline::after(5s)));
-    const std::string data = pattern(2000000);
-    const auto sent = association->send(3, bytes_of("command."), producer_of(data), stop);
+    const auto sent = association->send(3, bytes_of("command."), source, stop);
     CHECK(sent.complete == !stop);
     CHECK(read_message(*association, false).command == "refused.");
     association->release();
