@@ -67,7 +67,7 @@ def make_batch(directory, count, randomness):
     return batch
 
 
-def pass_on(source, destination, kept):
+def pass_on(source, destination, kept, gone):
     """Like a pipe between two tools: when the next one is gone, the one before finds its output closed."""
     with source:
         while chunk := os.read(source.fileno(), 65536):
@@ -75,6 +75,7 @@ def pass_on(source, destination, kept):
             try:
                 harness.write_all(destination, chunk)
             except BrokenPipeError:
+                gone.set()
                 break
     os.close(destination)
 
@@ -89,7 +90,9 @@ class Stage:
                                       stderr=self.errors, env=harness.TOOL_ENVIRONMENT)
         self.kept = bytearray()
         self.reading, writing = os.pipe()
-        self.thread = threading.Thread(target=pass_on, args=(self.popen.stdout, writing, self.kept), daemon=True)
+        self.gone = threading.Event()  # the next stage: what this one wrote last is then not read
+        self.thread = threading.Thread(target=pass_on, args=(self.popen.stdout, writing, self.kept, self.gone),
+                                       daemon=True)
         self.thread.start()
 
     def join(self, deadline):
@@ -102,9 +105,9 @@ class Stage:
         return code
 
     def records(self):
-        """Each whole line, held against its schema; the last one may be cut when it was killed."""
+        """Each whole line, held against its schema; the last one may be cut when it was killed or not read to its end."""
         lines = bytes(self.kept).split(b"\n")
-        if lines[-1] and self.popen.returncode not in (-9, LOCAL_IO):
+        if lines[-1] and self.popen.returncode not in (-9, LOCAL_IO) and not self.gone.is_set():
             raise Fault(f"{self.name} ended with {self.popen.returncode}, and its last line is cut: {lines[-1][:200]}")
         records = []
         for line in lines[:-1]:

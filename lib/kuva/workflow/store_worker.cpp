@@ -14,6 +14,9 @@ namespace kuva::workflow {
 
 namespace {
 
+// An object of this size is out so soon that the record of the one before it may wait for it.
+constexpr std::uint64_t k_quick = 4U << 20U;
+
 using Clock = std::chrono::steady_clock;
 
 // After this long without traffic the peer may have released or closed: worth a look before sending.
@@ -91,11 +94,13 @@ StoreWorker::~StoreWorker() = default;
 void StoreWorker::work() {
   for (;;) {
     if (m_session && m_session->user.outstanding() != 0 && !m_session->user.may_send()) {
+      look_ahead();
       collect();
       continue;
     }
     if (std::optional<StoreJob> job = next_job()) {
       process(std::move(*job));
+      finish_answered();
     } else if (!m_in_flight.empty()) {
       collect();
     } else if (m_retries.empty() && m_queue.ended()) {
@@ -119,6 +124,12 @@ std::optional<StoreJob> StoreWorker::next_job() {
     StoreJob job = std::move(*soonest);
     m_retries.erase(soonest);
     return job;
+  }
+  if (m_next) {
+    return std::exchange(m_next, std::nullopt);
+  }
+  if (m_queue.is_empty()) {
+    finish_answered();
   }
   // Somebody may be waiting for the association that this worker holds without need.
   Clock::time_point until = now + (m_session && m_run.gate().has_waiting() ? k_soon : k_while);
@@ -272,6 +283,7 @@ void StoreWorker::close_session() {
   if (!m_session) {
     return;
   }
+  finish_answered();
   try {
     m_session->association->release();
   } catch (const Error& error) {
@@ -286,7 +298,9 @@ void StoreWorker::close_session() {
 void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
   dimse::StoreUser::Request request;
   try {
-    dicom::Part10File file = dicom::open_part10(job.path);
+    dicom::Part10File file =
+        m_next_file && m_next_file->path == job.path ? std::move(*m_next_file) : dicom::open_part10(job.path);
+    m_next_file.reset();
     if (file.size != job.size) {
       throw Error(kind("file.changed"), "the file's size changed between scan and sending");
     }
@@ -320,6 +334,9 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
   job.context_id = choice.context_id;
   m_study = job.study_instance_uid;
   job.record["store"] = std::move(store);
+  if (job.size > k_quick) {
+    finish_answered();
+  }
   m_in_flight.emplace(request.token, std::move(job));
   ++m_session->sent;
   try {
@@ -327,6 +344,27 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
     m_session->last_use = Clock::now();
   } catch (const Error& error) {
     on_broken(error);
+  }
+}
+
+// Done while the archive works on what it has.
+void StoreWorker::look_ahead() {
+  if (m_next || m_run.stopping() || m_run.given_up()) {
+    return;
+  }
+  m_next = m_queue.pop(Clock::now(), {&m_session->plan, m_study});
+  if (m_next) {
+    try {
+      m_next_file = dicom::open_part10(m_next->path);
+    } catch (const Error&) {
+      m_next_file.reset();  // said when its turn comes
+    }
+  }
+}
+
+void StoreWorker::finish_answered() {
+  for (Answered& each : std::exchange(m_answered, {})) {
+    m_run.finish_stored(std::move(each.job), each.with_warning, each.bytes);
   }
 }
 
@@ -384,7 +422,7 @@ void StoreWorker::on_response(StoreJob job, const dimse::StoreUser::Response& re
   const StorePolicy policy = policy_of_status(status, class_worked);
   if (policy.action == StorePolicy::Action::stored || policy.action == StorePolicy::Action::stored_with_warning) {
     note_class_worked(job.kind.sop_class_uid);
-    m_run.finish_stored(std::move(job), policy.action == StorePolicy::Action::stored_with_warning, response.bytes);
+    m_answered.push_back({std::move(job), policy.action == StorePolicy::Action::stored_with_warning, response.bytes});
     return;
   }
   Error error = dimse::status_error(dimse::Service::store, response.command);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/dicom/part10.hpp>
 #include <kuva/dimse/store.hpp>
 #include <kuva/workflow/pacing.hpp>
 #include <kuva/workflow/store_policy.hpp>
@@ -34,8 +35,10 @@ class StoreWorker {
   void close_session();
   void send(StoreJob job);
   void transmit(StoreJob job, const ContextChoice& choice);
+  void look_ahead();
   void await_answer();
   void collect();
+  void finish_answered();
   void on_response(StoreJob job, const dimse::StoreUser::Response& response);
   void on_broken(const Error& error);
   // What becomes of a job after a failure.
@@ -57,6 +60,16 @@ class StoreWorker {
   std::unique_ptr<Session> m_session;
   std::deque<StoreJob> m_retries;
   std::map<std::uint64_t, StoreJob> m_in_flight;  // by token
+  // The job after those in flight, with its file open: it goes out as soon as the answer is in.
+  std::optional<StoreJob> m_next;
+  std::optional<dicom::Part10File> m_next_file;
+  // Stored, their records still to be written: that need not keep the archive waiting for the next object.
+  struct Answered {
+    StoreJob job;
+    bool with_warning;
+    std::uint64_t bytes;
+  };
+  std::vector<Answered> m_answered;
   std::uint64_t m_next_token = 1;
   std::set<StorageKind> m_recent_kinds;  // of earlier associations: a batch tends to go on as it began
   std::set<std::string> m_worked_classes;
