@@ -269,8 +269,9 @@ Made by `tests/peer/compare_faults.py`, which shows each fault of `kuva-sandbox 
 program is ended. Of DCMTK, at its usual verbosity, the first lines of error or warning are shown; of kuva-send each error
 code of the records with its message. Beside these each record of a failure has a hint, the peer, and the class on which a
 retry decides. "N of {COUNT} stored" is what the archive really has at the end; **called done** marks an exit code of 0 with
-less than that. storescu stops at the first object that fails; an object whose answer is missing may be stored, which
-kuva-send calls indeterminate and kuva-commit settles.
+less than that. storescu stops at the first object that fails. An object whose answer is missing may be
+stored: kuva-send then asks the archive by C-FIND and, where it is listed, calls it stored with a warning ("nothing" and exit 0
+below); what is not listed goes once more, and what cannot be asked for stays indeterminate until kuva-commit settles it.
 """
 
 
