@@ -16,6 +16,8 @@ target_compile_options(
   kuva_settings
   INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wextra-semi
             $<$<BOOL:${KUVA_DEV}>:-Werror>)
+# A tool loads only what it calls: libcurl alone brings forty libraries.
+target_link_options(kuva_settings INTERFACE LINKER:--as-needed)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(kuva_settings INTERFACE -fpch-preprocess)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
