@@ -42,12 +42,12 @@ void Messenger::remember(const Command& command) {
 }
 
 ul::Association::Sent Messenger::send(std::uint8_t context_id, const Command& command, const ul::DataSource& data,
-                                      bool stop_when_answered) {
+                                      const ul::Association::OnAnswer& on_answer) {
   Command with_data = command;
   with_data.has_data_set = true;
   remember(command);
   const std::string bytes = encode(with_data);
-  return m_association.send(context_id, as_bytes(bytes), data, stop_when_answered);
+  return m_association.send(context_id, as_bytes(bytes), data, on_answer);
 }
 
 void Messenger::send(std::uint8_t context_id, const Command& command, const dicom::DataSet& data) {

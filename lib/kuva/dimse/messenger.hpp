@@ -26,7 +26,7 @@ class Messenger {
   std::size_t outstanding() const { return m_outstanding.size(); }
 
   ul::Association::Sent send(std::uint8_t context_id, const Command& command, const ul::DataSource& data,
-                             bool stop_when_answered = false);
+                             const ul::Association::OnAnswer& on_answer = {});
   void send(std::uint8_t context_id, const Command& command, const dicom::DataSet& data);
   void send(std::uint8_t context_id, const Command& command);
 

@@ -33,18 +33,37 @@ void StoreUser::send(Request request) {
   command.priority = 0;  // medium
 
   // An answer that comes while nothing else is outstanding is an early failure of this very message (PS3.7 9.3.1).
-  const bool stop_when_answered = m_pending.empty();
+  ul::Association::OnAnswer on_answer;
+  if (m_pending.empty()) {
+    on_answer = [this] { return is_refused_early(); };
+  }
   // Not complete until the send has returned: when it throws, the message was not sent whole.
   m_pending.push_back(Pending{*command.message_id, std::move(request.sop_instance_uid), request.token, 0, false,
                               std::chrono::milliseconds(0), Clock::now()});
   Pending& pending = m_pending.back();
   const auto start = Clock::now();
-  const ul::Association::Sent sent = m_messenger.send(request.context_id, command, request.data, stop_when_answered);
+  const ul::Association::Sent sent = m_messenger.send(request.context_id, command, request.data, on_answer);
   pending.bytes = sent.data_bytes;
   pending.complete = sent.complete;
   pending.send_time = since(start);
   pending.sent_at = Clock::now();
   m_last_activity = pending.sent_at;
+}
+
+// True for a failure. A peer that calls half an object stored must not get a last fragment that makes it look whole.
+bool StoreUser::is_refused_early() {
+  Messenger::Message message;
+  if (m_messenger.receive(Deadline::after(m_response_timeout), message) != Messenger::Event::message) {
+    unexpected("the peer began an answer before all of the object had been sent, and did not end it");
+  }
+  m_messenger.receive_data([](std::span<const std::byte>) {}, m_response_timeout);
+  const Command& command = message.command;
+  if (command.field == CommandField::c_store_rsp && command.status &&
+      status_class(*command.status) != StatusClass::failure) {
+    unexpected(fmt::format("the peer answered {} before all of the object had been sent", hex(*command.status)));
+  }
+  m_early = std::move(message);
+  return true;
 }
 
 void StoreUser::unexpected(std::string what) {
@@ -55,6 +74,9 @@ void StoreUser::unexpected(std::string what) {
 }
 
 StoreUser::Response StoreUser::receive() {
+  if (m_early) {
+    return check(std::exchange(m_early, std::nullopt)->command);
+  }
   ul::Association& association = m_messenger.association();
   Messenger::Message message;
   Messenger::Event event{};
@@ -88,7 +110,10 @@ StoreUser::Response StoreUser::receive() {
     }
     throw error;
   }
-  Command& command = message.command;
+  return check(std::move(message.command));
+}
+
+StoreUser::Response StoreUser::check(Command command) {
   if (command.field != CommandField::c_store_rsp) {
     unexpected(fmt::format("the peer sent {} where a C-STORE response was due", to_string(command.field)));
   }

@@ -37,8 +37,11 @@ class StoreUser {
 
   // True while another request may be outstanding.
   bool may_send() const;
+  // True when receive() has an answer without waiting for the peer: one that came while its object was still going out.
+  bool has_answer() const { return m_early.has_value(); }
   std::size_t outstanding() const { return m_pending.size(); }
-  // Sends; when it throws, the message was not sent whole (it is in unsent()) and the association is gone.
+  // Sends; when it throws, the message was not sent whole (it is in unsent()) and the association is gone. An answer
+  // that comes meanwhile and is no failure is dimse.unexpected-response.
   void send(Request request);
   // Waits for the next response; only while something is outstanding. Errors: store.no-response when nothing came for
   // the time allowed since the last byte or the last response; connection.*, association.*; dimse.unexpected-response
@@ -72,6 +75,8 @@ class StoreUser {
     std::chrono::steady_clock::time_point sent_at;
   };
   [[noreturn]] void unexpected(std::string what);
+  bool is_refused_early();
+  Response check(Command command);
   Response take(std::deque<Pending>::iterator pending, Command command);
 
   Messenger& m_messenger;
@@ -80,6 +85,7 @@ class StoreUser {
   std::deque<Pending> m_pending;
   std::chrono::steady_clock::time_point m_last_activity;
   std::optional<std::uint16_t> m_last_answered;
+  std::optional<Messenger::Message> m_early;
 };
 
 }  // namespace kuva::dimse

@@ -88,8 +88,8 @@ class ConnectionFaults::FaultyAssociation final : public ul::Association {
   ul::ContextResult context_result(std::uint8_t id) const override { return m_inner->context_result(id); }
   std::uint16_t operations_window() const override { return m_inner->operations_window(); }
   Sent send(std::uint8_t context_id, std::span<const std::byte> command, const ul::DataSource& data,
-            bool stop_when_answered) override {
-    return m_inner->send(context_id, command, data, stop_when_answered);
+            const OnAnswer& on_answer) override {
+    return m_inner->send(context_id, command, data, on_answer);
   }
   void send(std::uint8_t context_id, std::span<const std::byte> command) override {
     m_inner->send(context_id, command);

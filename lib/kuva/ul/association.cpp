@@ -104,7 +104,7 @@ class StreamAssociation final : public Association {
   std::uint16_t operations_window() const override { return m_window; }
 
   Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataSource& data,
-            bool stop_when_answered) override;
+            const OnAnswer& on_answer) override;
   void send(std::uint8_t context_id, std::span<const std::byte> command) override;
   Event read(Deadline deadline, Pdv& pdv) override;
   bool wait_readable(Deadline deadline) override;
@@ -297,11 +297,11 @@ bool StreamAssociation::is_answered_early() {
 }
 
 Association::Sent StreamAssociation::send(std::uint8_t context_id, std::span<const std::byte> command,
-                                          const DataSource& data, bool stop_when_answered) {
+                                          const DataSource& data, const OnAnswer& on_answer) {
   return guarded(Phase::send, [&] {
     require_context(context_id);
     m_output->put_command(context_id, command);
-    const auto stop = [this, stop_when_answered] { return stop_when_answered && is_answered_early(); };
+    const auto stop = [this, &on_answer] { return on_answer && is_answered_early() && on_answer(); };
     if (data.file && m_stream->takes_files() && m_output->prefers_file(data.file->size)) {
       const auto write_file = [this](std::span<const std::byte> head, const net::FileRange& range) {
         writing([&] { m_stream->write_file(head, range, m_timeouts.stall); });

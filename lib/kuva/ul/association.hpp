@@ -95,11 +95,13 @@ class Association {
   };
   // Sends one message: the command set in PDUs of its own, then the data set. Fragments are even and within the
   // peer's maximum length (k_own_pdu_limit where it has none). Several PDUs go in one write. Between writes the
-  // peer is looked at: when a message has begun to come and `stop_when_answered`, sending ends early: it is an early
-  // failure response. When `data` throws, the association is aborted and the Error passed on. A data set of odd length,
-  // which no legal one has (PS3.5 7.1), goes out as it is.
+  // peer is looked at: when a message has begun to come, `on_answer` is asked, who may read it: true ends the data set
+  // here, as an early failure response allows (PS3.7 9.3.1); false goes on. When `data` or `on_answer` throws, the
+  // association is aborted, the last fragment unsent, and the Error passed on. A data set of odd length, which no legal
+  // one has (PS3.5 7.1), goes out as it is.
+  using OnAnswer = std::function<bool()>;
   virtual Sent send(std::uint8_t context_id, std::span<const std::byte> command, const DataSource& data,
-                    bool stop_when_answered = false) = 0;
+                    const OnAnswer& on_answer = {}) = 0;
   virtual void send(std::uint8_t context_id, std::span<const std::byte> command) = 0;
 
   enum class Event { pdv, release_requested, timeout };

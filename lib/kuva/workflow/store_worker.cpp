@@ -371,6 +371,9 @@ void StoreWorker::finish_answered() {
 // Waits for the next answer. After a stop only for a while: what was sent whole and is not answered by then is
 // indeterminate.
 void StoreWorker::await_answer() {
+  if (m_session->user.has_answer()) {
+    return;
+  }
   const Deadline response = Deadline::after(m_run.target().response_timeout);
   std::optional<Deadline> last_words;
   while (!m_session->association->wait_readable(Deadline::after(k_stop_check)) && !response.expired()) {

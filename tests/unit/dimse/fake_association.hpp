@@ -50,7 +50,7 @@ class FakeAssociation : public ul::Association {
   std::vector<Message> sent;
   std::uint16_t window = 1;
   std::size_t send_limit = SIZE_MAX;  // bytes of a data set after which the connection is lost
-  bool answered_early = false;        // sending stops after the first piece when that is allowed
+  bool answered_early = false;        // an answer is there after the first piece
   bool aborted = false;
   bool released = false;
 
@@ -64,7 +64,7 @@ class FakeAssociation : public ul::Association {
   std::uint16_t operations_window() const override { return window; }
 
   Sent send(std::uint8_t context_id, std::span<const std::byte> command, const ul::DataSource& data,
-            bool stop_when_answered) override {
+            const OnAnswer& on_answer) override {
     Message message{context_id, dimse::decode(command), {}};
     Sent result;
     std::byte buffer[1000];
@@ -78,7 +78,7 @@ class FakeAssociation : public ul::Association {
       if (result.data_bytes > send_limit) {
         throw Error(kind("connection.lost"), "reset");
       }
-      if (stop_when_answered && answered_early) {
+      if (answered_early && on_answer && on_answer()) {
         result.complete = false;
         break;
       }

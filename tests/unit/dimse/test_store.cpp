@@ -131,25 +131,36 @@ TEST_CASE("who was sent whole and who was not is exact after a failure") {
   }
 }
 
-TEST_CASE("an early failure ends the sending") {
+TEST_CASE("an early answer") {
   FakeAssociation association;
   association.answered_early = true;
   Messenger messenger(association);
   StoreUser user(messenger, k_soon);
-  user.send(object(1, 1000000));
-  SUBCASE("failure: it is an answer") {
+  SUBCASE("a failure ends the sending") {
     association.peer_sends(response(1, 1, 0xA700));
+    user.send(object(1, 1000000));
+    CHECK(user.has_answer());
     const StoreUser::Response answer = user.receive();
+    CHECK_FALSE(user.has_answer());
     CHECK_FALSE(answer.complete);
     CHECK(answer.bytes < 1000000);
     CHECK(answer.command.status == 0xA700);
+    CHECK_FALSE(association.aborted);
   }
-  SUBCASE("success of what was not sent whole is none") {
-    association.peer_sends(response(1, 1, 0x0000));
-    CHECK(error_code([&] { user.receive(); }) == "dimse.unexpected-response");
+  SUBCASE("success or a warning must not make half an object look whole") {
+    SUBCASE("success") { association.peer_sends(response(1, 1, 0x0000)); }
+    SUBCASE("a warning") { association.peer_sends(response(1, 1, 0xB000)); }
+    CHECK(error_code([&] { user.send(object(1, 1000000)); }) == "dimse.unexpected-response");
     CHECK(association.aborted);
+    CHECK(association.sent.empty());
     CHECK(user.unsent() == Tokens{1});
     CHECK(user.unanswered().empty());
+  }
+  SUBCASE("an answer to another message is found out as ever") {
+    association.peer_sends(response(9, 1, 0xA700));
+    user.send(object(1, 1000000));
+    CHECK(error_code([&] { user.receive(); }) == "dimse.unexpected-response");
+    CHECK(association.aborted);
   }
 }
 

@@ -217,7 +217,7 @@ TEST_CASE("a data set goes out of its file as it goes out of memory") {
             },
             limit));
         const auto association = associate(server);
-        const auto sent = association->send(3, bytes_of("command."), source, true);
+        const auto sent = association->send(3, bytes_of("command."), source, [] { return true; });
         CHECK(sent.complete);
         CHECK(sent.data_bytes == size);
         association->release();
@@ -595,7 +595,7 @@ TEST_CASE("an answer before all was sent ends the message early, when that is as
     }));
     const auto association = associate(server);
     CHECK(association->wait_readable(Deadline::after(5s)));
-    const auto sent = association->send(3, bytes_of("command."), source, stop);
+    const auto sent = association->send(3, bytes_of("command."), source, [&stop = stop] { return stop; });
     CHECK(sent.complete == !stop);
     CHECK(read_message(*association, false).command == "refused.");
     association->release();
