@@ -47,6 +47,9 @@ struct RegistryResponse {
 
 // rs:RegistryResponse, also as the whole body. Errors: xds.response.
 RegistryResponse read_registry_response(const xml::Element& element);
+// The part that all answers share, of an element derived from rs:RegistryResponseType. Errors: xds.response.
+void read_response_type(const xml::Element& element, RegistryResponse& response);
+void write_response_type(xml::Writer& writer, const RegistryResponse& response);
 std::string write_registry_response(const RegistryResponse& response);
 
 // ITI TF-3 table 4.2.4.1-2 and what is seen beside it.
@@ -60,13 +63,16 @@ std::span<const RegistryErrorNote> registry_error_notes();
 // Nothing for a code that is not known: the list is open.
 const RegistryErrorNote* find_registry_error(std::string_view code);
 
-// As an error of kuva: kind by code, message with code, the responder's words and the location; every error of the
-// response is in the details (`registryErrors`). Identifiers of a patient in codeContext are masked.
-Error to_error(const RegistryError& error);
-// The first of severity Error decides; nothing where the response is a plain success.
-std::optional<Error> to_error(const RegistryResponse& response);
+// As an error of kuva: kind by code, message with code, the responder's words and the location. Identifiers of a
+// patient in them are masked; `patient` is the one that was asked for (CX or its first component).
+Error to_error(const RegistryError& error, std::string_view patient = {});
+// The first of severity Error decides, all stand in the details (`registryErrors`); nothing where the response is a
+// plain success.
+std::optional<Error> to_error(const RegistryResponse& response, std::string_view patient = {});
+// All errors and warnings as records have them: errorCode, codeContext, severity, location, masked likewise.
+Json to_json(const std::vector<RegistryError>& errors, std::string_view patient = {});
 
-// The responder's words without what may be a patient's identifier (CX with authority, hetu).
-std::string mask_identifiers(std::string_view text);
+// The responder's words without what may be a patient's identifier (CX with authority, hetu, `patient`).
+std::string mask_identifiers(std::string_view text, std::string_view patient = {});
 
 }  // namespace kuva::xds
