@@ -1,6 +1,8 @@
 #include <kuva/cli/config.hpp>
 #include <kuva/cli/environment.hpp>
+#include <kuva/cli/tls_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
+#include <kuva/cli/xds_config.hpp>
 #include <kuva/core/file.hpp>
 
 #include <fmt/format.h>
@@ -13,40 +15,6 @@ namespace {
 
 constexpr std::int64_t k_max_port = 65535;
 constexpr std::uint64_t k_secret_limit = 65535;  // the field's length is 16 bits (PS3.7 D.3.3.7.1)
-
-template <typename T, typename U>
-void assign(T& value, const std::optional<U>& read) {
-  if (read) {
-    value = static_cast<T>(*read);
-  }
-}
-
-std::optional<bool> read_security(TomlReader& reader) {
-  const auto choice = reader.choice("security", {"plain", "tls"});
-  return choice ? std::optional(*choice == 1) : std::nullopt;
-}
-
-void read_tls(TomlReader& reader, net::TlsSettings& tls) {
-  assign(tls.ca_file, reader.path("ca_file"));
-  assign(tls.certificate_file, reader.path("certificate_file"));
-  assign(tls.key_file, reader.path("key_file"));
-  assign(tls.pkcs12_file, reader.path("pkcs12_file"));
-  assign(tls.passphrase_file, reader.path("passphrase_file"));
-  assign(tls.verify_host, reader.boolean("verify_host"));
-  assign(tls.server_name, reader.text("server_name"));
-  assign(tls.require_client_certificate, reader.boolean("require_client_certificate"));
-  if (const auto version = reader.choice("minimum_version", {"1.2", "1.3"})) {
-    tls.minimum_version = *version == 0 ? "1.2" : "1.3";
-  }
-  assign(tls.cipher_suites, reader.text("cipher_suites"));
-  if (!tls.certificate_file.empty() && tls.key_file.empty()) {
-    reader.fail("certificate_file", "needs key_file too");
-  }
-  if (!tls.pkcs12_file.empty() && !tls.certificate_file.empty()) {
-    reader.fail("pkcs12_file", "stands instead of certificate_file and key_file, not beside them");
-  }
-  reader.finish();
-}
 
 workflow::ListenerSettings read_listener(TomlReader& reader, const workflow::Target& target) {
   workflow::ListenerSettings listener;
@@ -64,6 +32,16 @@ workflow::ListenerSettings read_listener(TomlReader& reader, const workflow::Tar
   }
   reader.finish();
   return listener;
+}
+
+workflow::MoveSettings read_move(TomlReader& reader, const workflow::Target& target) {
+  workflow::MoveSettings move;
+  assign(move.destination, reader.ae_title("destination"));
+  if (auto listener = reader.table("listener")) {
+    move.listener = read_listener(*listener, target);
+  }
+  reader.finish();
+  return move;
 }
 
 void read_timeouts(TomlReader& reader, workflow::Target& target) {
@@ -174,6 +152,10 @@ ConfiguredTarget read_target(TomlReader& reader, const std::string& name) {
   for (TomlReader& negotiation : reader.tables("extended_negotiation")) {
     target.extended_negotiations.push_back(read_extended_negotiation(negotiation));
   }
+  if (auto move = reader.table("move")) {
+    target.move = read_move(*move, target);
+  }
+  read_xds_sections(reader, target);
   reader.finish();
   return configured;
 }

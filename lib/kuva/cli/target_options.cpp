@@ -146,7 +146,7 @@ void add_listen_option(CLI::App& app, TargetOptions& options) {
       ->group(k_group);
 }
 
-ResolvedTarget resolve_target(const TargetOptions& options, const std::string& config) {
+ResolvedTarget resolve_target(const TargetOptions& options, const std::string& config, TargetNeeds needs) {
   ResolvedTarget resolved = find_target(options, config);
   workflow::Target& target = resolved.target;
   const auto replace = [](std::string& value, const std::string& option) {
@@ -181,6 +181,15 @@ ResolvedTarget resolve_target(const TargetOptions& options, const std::string& c
   if (target.listener) {
     replace_tls(target.listener->tls_settings);
   }
+  if (target.move && target.move->listener) {
+    replace_tls(target.move->listener->tls_settings);
+  }
+  if (target.xds) {
+    replace_tls(target.xds->tls);
+  }
+  if (target.wado) {
+    replace_tls(target.wado->tls);
+  }
   if (!options.listen.empty()) {
     if (!target.listener) {
       target.listener = workflow::ListenerSettings{{"0.0.0.0", 0}, target.tls, target.tls_settings};
@@ -199,7 +208,9 @@ ResolvedTarget resolve_target(const TargetOptions& options, const std::string& c
   if (options.response_timeout.count() > 0) {
     target.response_timeout = options.response_timeout;
   }
-  check(target, resolved.source);
+  if (needs == TargetNeeds::dicom) {
+    check(target, resolved.source);
+  }
   return resolved;
 }
 

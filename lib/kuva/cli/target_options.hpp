@@ -39,8 +39,13 @@ struct ResolvedTarget {
   std::string source;  // the file it came from, or "the command line"
 };
 
+// What of the target must be there: the DICOM side's host, port and AE titles, or nothing that it can say here, for
+// tools that also use the XDS side.
+enum class TargetNeeds { dicom, any };
+
 // Reads the configuration (`config`: --config, may be empty) and applies the options.
 // Errors: usage.target, usage.config, usage.argument, local.read.
-ResolvedTarget resolve_target(const TargetOptions& options, const std::string& config);
+ResolvedTarget resolve_target(const TargetOptions& options, const std::string& config,
+                              TargetNeeds needs = TargetNeeds::dicom);
 
 }  // namespace kuva::cli

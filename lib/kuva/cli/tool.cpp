@@ -126,8 +126,8 @@ std::unique_ptr<workflow::InputSource> Session::open_input(const InputOptions& i
   return std::make_unique<RecordReader>(std::move(settings));
 }
 
-workflow::Target Session::target(const TargetOptions& options) {
-  ResolvedTarget resolved = resolve_target(options, m_options.config);
+workflow::Target Session::target(const TargetOptions& options, TargetNeeds needs) {
+  ResolvedTarget resolved = resolve_target(options, m_options.config, needs);
   const workflow::Target& target = resolved.target;
   m_messages.message(
       workflow::Observer::Level::info,

@@ -44,7 +44,7 @@ class Session {
   // Errors: usage.argument, local.read.
   std::unique_ptr<workflow::InputSource> open_input(const InputOptions& input);
   // Errors: as resolve_target.
-  workflow::Target target(const TargetOptions& options);
+  workflow::Target target(const TargetOptions& options, TargetNeeds needs = TargetNeeds::dicom);
 
   // An error of the run: a message, a record of type error, and the exit code. Errors: local.write.
   void report(const Error& error);

@@ -4,6 +4,7 @@
 #include <kuva/ul/association.hpp>
 #include <kuva/workflow/items.hpp>
 #include <kuva/workflow/trace_directory.hpp>
+#include <kuva/workflow/xds_settings.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -17,6 +18,12 @@ struct ListenerSettings {
   net::Endpoint bind;  // host to bind ("0.0.0.0", "127.0.0.1") and port
   bool tls = true;
   net::TlsSettings tls_settings;  // server side
+};
+
+// C-MOVE to ourselves ([target.NAME.move]).
+struct MoveSettings {
+  std::string destination;                   // our AE title as the archive knows it; empty: the calling AE title
+  std::optional<ListenerSettings> listener;  // where its stores are taken; none: that of the target
 };
 
 // A peer as kuva.toml names it (kuva.toml(5)), flags and environment already applied.
@@ -50,6 +57,12 @@ struct Target {
   Settle settle = Settle::query;
   unsigned failures_in_a_row = 8;              // of associations, before nothing is opened but one probe at a time
   std::chrono::milliseconds recovery{30'000};  // before one more association is tried after it was too many
+
+  std::optional<XdsSettings> xds;
+  std::optional<soap::AssertionSettings> xua;
+  std::optional<WadoSettings> wado;
+  std::optional<MoveSettings> move;
+  std::string viewer_url;  // of the archive's own viewer, with {StudyInstanceUID} and the like; empty: it has none
 
   Peer to_peer() const;
 };
