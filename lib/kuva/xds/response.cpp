@@ -257,10 +257,9 @@ std::string mask_identifiers(std::string_view text, std::string_view patient) {
       at += 11;
     } else if (text.substr(at, 4) == "^^^&") {
       // What stands before it, up to a blank or a quote, is the identifier.
-      const auto from = out.find_last_of(" \t\r\n'\"([{<:=,;");
-      const std::size_t start = from == std::string::npos ? 0 : from + 1;
-      if (out.substr(start) != k_mask) {
-        out.resize(start);
+      if (!ends_with(out, k_mask)) {
+        const auto from = out.find_last_of(" \t\r\n'\"([{<:=,;");
+        out.resize(from == std::string::npos ? 0 : from + 1);
         out += k_mask;
       }
       out += "^^^&";
