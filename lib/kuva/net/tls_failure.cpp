@@ -284,6 +284,30 @@ CertificateFailure certificate_failure(int code, int depth, const X509* certific
   return failure;
 }
 
+std::string describe_offer(const SSL* ssl) {
+  const auto name = [](long version) { return version == TLS1_2_VERSION ? "TLS 1.2" : "TLS 1.3"; };
+  // OpenSSL's macros take no const and change nothing.
+  auto* const mutable_ssl = const_cast<SSL*>(ssl);
+  const long lowest = SSL_get_min_proto_version(mutable_ssl);
+  const long newest = SSL_get_max_proto_version(mutable_ssl);
+  const long highest = newest == 0 ? TLS1_3_VERSION : newest;
+  std::string text = lowest == highest ? name(lowest) : fmt::format("{} and {}", name(lowest), name(highest));
+  const STACK_OF(SSL_CIPHER)* const suites = SSL_get_ciphers(ssl);
+  for (int i = 0; i < sk_SSL_CIPHER_num(suites); ++i) {
+    text += fmt::format("{}{}", i == 0 ? " with " : ", ", SSL_CIPHER_get_name(sk_SSL_CIPHER_value(suites, i)));
+  }
+  return text;
+}
+
+std::string describe_certificate(const X509* certificate) {
+  if (certificate == nullptr) {
+    return {};
+  }
+  const auto ends = to_time_point(X509_get0_notAfter(certificate));
+  return fmt::format("\"{}\", issued by \"{}\", valid to {}", to_string(X509_get_subject_name(certificate)),
+                     to_string(X509_get_issuer_name(certificate)), ends ? to_rfc3339(*ends) : "no date");
+}
+
 std::optional<Error> plain_peer(const TlsFacts& facts) {
   const std::string& bytes = facts.first_bytes;
   if (bytes.empty()) {

@@ -2,6 +2,7 @@
 
 #include <kuva/core/error.hpp>
 
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <optional>
@@ -42,6 +43,11 @@ struct TlsFacts {
   std::string own_certificate;  // subject, issuer, end
   std::optional<CertificateFailure> certificate;
 };
+
+// Our side of what the peers have to agree on: versions and suites.
+std::string describe_offer(const SSL* ssl);
+// Subject, issuer and end; empty for none.
+std::string describe_certificate(const X509* certificate);
 
 // The Error for a failed handshake, read or write; takes OpenSSL's error queue. Kinds: tls.*, connection.lost.
 Error tls_failure(const TlsFacts& facts);

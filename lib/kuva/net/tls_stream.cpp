@@ -167,34 +167,10 @@ TlsFacts TlsStream::facts() const {
   facts.error_number = m_bio.error_number();
   facts.expected_name = m_expected_name;
   facts.first_bytes = m_bio.first_bytes();
-  facts.offer = offer();
-  facts.own_certificate = own_certificate();
+  facts.offer = describe_offer(m_ssl.get());
+  facts.own_certificate = describe_certificate(SSL_get_certificate(m_ssl.get()));
   facts.certificate = m_certificate;
   return facts;
-}
-
-// Our side of what the peers have to agree on.
-std::string TlsStream::offer() const {
-  SSL* const ssl = m_ssl.get();
-  const auto name = [](long version) { return version == TLS1_2_VERSION ? "TLS 1.2" : "TLS 1.3"; };
-  const long lowest = SSL_get_min_proto_version(ssl);
-  const long highest = SSL_get_max_proto_version(ssl) == 0 ? TLS1_3_VERSION : SSL_get_max_proto_version(ssl);
-  std::string text = lowest == highest ? name(lowest) : fmt::format("{} and {}", name(lowest), name(highest));
-  const STACK_OF(SSL_CIPHER)* const suites = SSL_get_ciphers(ssl);
-  for (int i = 0; i < sk_SSL_CIPHER_num(suites); ++i) {
-    text += fmt::format("{}{}", i == 0 ? " with " : ", ", SSL_CIPHER_get_name(sk_SSL_CIPHER_value(suites, i)));
-  }
-  return text;
-}
-
-std::string TlsStream::own_certificate() const {
-  const X509* const certificate = SSL_get_certificate(m_ssl.get());
-  if (certificate == nullptr) {
-    return {};
-  }
-  const auto ends = to_time_point(X509_get0_notAfter(certificate));
-  return fmt::format("\"{}\", issued by \"{}\", valid to {}", to_string(X509_get_subject_name(certificate)),
-                     to_string(X509_get_issuer_name(certificate)), ends ? to_rfc3339(*ends) : "no date");
 }
 
 void TlsStream::fail() {

@@ -53,8 +53,6 @@ class TlsStream final : public Stream {
   std::optional<std::size_t> read_now(std::span<std::byte> buffer, bool peek);
   void wait_for_input(Deadline deadline, bool& timed_out);
   TlsFacts facts() const;
-  std::string offer() const;
-  std::string own_certificate() const;
   [[noreturn]] void fail();
   void refuse_plain() noexcept;
   void hang_up(Deadline deadline) noexcept;

@@ -15,7 +15,7 @@ namespace kuva::soap {
 // connection errors (class temporary of phases up to the answer); faults and everything else are answers.
 struct RetryPolicy {
   unsigned attempts = 3;                         // in all; 1: no retry
-  std::chrono::milliseconds first_pause{1'000};  // doubled for each further one; Retry-After is kept to
+  std::chrono::milliseconds first_pause{1'000};  // doubled for each further one; longer where Retry-After says
   std::chrono::milliseconds longest_pause{30'000};
 };
 

@@ -114,7 +114,7 @@ class HttpClient {
   // resolve.*, connect.*, tls.*, connection.lost (cut), connection.timeout (first byte, idle); interrupted (stop);
   // http.unauthorised (401, 403), http.not-found (404, 410), http.unavailable (429, 502, 503, 504: temporary),
   // http.status (any other that the sink does not take), http.protocol, http.limit; what the sink throws.
-  // Details: httpStatus, contentType, body (the first 500 characters of its text), retryAfter (seconds), clockSkew (s).
+  // Details: httpStatus, contentType, answerText (its first 500 characters), retryAfter and clockSkew (seconds).
   HttpResponse exchange(const HttpRequest& request, BodySink& sink, const std::stop_token& stop = {});
 
   const HttpSettings& settings() const;

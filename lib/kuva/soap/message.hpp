@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kuva::soap {
@@ -36,6 +37,8 @@ struct MessageLimits {
 
 // A message that was read. Elements are views of `document`.
 struct Message {
+  Message(std::string bytes, xml::Document tree) : envelope(std::move(bytes)), document(std::move(tree)) {}
+
   std::string envelope;  // the bytes of the root part, unchanged: signatures are over these
   xml::Document document;
   bool bare = false;                     // no Envelope: the body's element came by itself
@@ -105,8 +108,8 @@ class RequestRefused : public Error {
 };
 
 struct RequestRules {
-  bool message_id_required = true;   // soap:Sender, wsa:MessageAddressingHeaderRequired
-  std::vector<std::string> actions;  // known ones; another is wsa:ActionNotSupported. Empty: any
+  bool message_id_required = true;     // soap:Sender, wsa:MessageAddressingHeaderRequired
+  std::vector<std::string> actions{};  // known ones; another is wsa:ActionNotSupported. Empty: any
 };
 // The request in an HTTP body. Headers with mustUnderstand that are neither WS-Addressing nor wsse:Security give
 // soap:MustUnderstand. Errors: RequestRefused (kind soap.request).
