@@ -223,6 +223,9 @@ soap::AssertionSettings read_xua(TomlReader& reader) {
   assign(xua.issuer, reader.text("issuer"));
   assign(xua.issuer_format, reader.text("issuer_format"));
   xua.audiences = reader.texts("audiences");
+  if (const auto home = read_oid(reader, "home_community")) {
+    xua.home_community = std::string(k_oid_prefix) + *home;
+  }
   if (const auto way = reader.choice("confirmation", {"bearer", "sender-vouches", "holder-of-key"})) {
     xua.confirmation = static_cast<soap::Confirmation>(*way);
   }

@@ -97,6 +97,7 @@ struct AssertionSettings {
   std::string issuer;
   std::string issuer_format;  // empty: not written
   std::vector<std::string> audiences;
+  std::string home_community;  // urn:oid:... of our own community, the initiating one
   Confirmation confirmation = Confirmation::bearer;
   SigningFiles signing;
   std::string
@@ -167,17 +168,23 @@ struct AssertionFacts {
   std::optional<TimePoint> not_on_or_after;
   Confirmation confirmation = Confirmation::bearer;
 };
-// The bytes of the one assertion in a text (an assertion, or a message that holds one), from its "<" to its ">", with
-// the namespaces that it needs from outside declared... none are added: where it needs any, it cannot stand alone.
-// Errors: xua.assertion.
+// The bytes of the one assertion in a text (an assertion, or a message of a security token service that holds one),
+// from its first tag to its last. An assertion that takes prefixes from what is around it cannot stand alone. Errors:
+// xua.assertion.
 std::string extract_assertion(std::string_view text);
 // Errors: xua.assertion.
 AssertionFacts read_assertion(std::string_view assertion);
 
-// The content of wsse:Security for a call: the assertion, for holder-of-key (WSS SAML Token Profile 1.1, 3.5.1) after a
-// Timestamp that `key` signs. `key` may be null for bearer. Self-contained: every prefix is declared in it.
+// wsu:Id of the soap:Body that sender-vouches signs.
+inline constexpr std::string_view k_body_id = "body";
+
+// The content of wsse:Security for a call: the assertion by itself (bearer); or after a Timestamp that `key` signs,
+// with a reference to the assertion (holder-of-key; WSS SAML Token Profile 1.1, 3.5.1); or with a signature over
+// Timestamp, `body` and assertion (sender-vouches, 3.5.2). `body` is the soap:Body element as it will stand in the
+// envelope, with wsu:Id="body" and all its prefixes but soap declared in it. Self-contained: to be spliced in
+// unchanged. Errors: xua.key, xua.assertion.
 std::string make_security_header(const AssertionSettings& settings, const SigningKey* key, std::string_view assertion,
-                                 TimePoint now);
+                                 TimePoint now, std::string_view body = {});
 
 // --- verification, for a provider
 
@@ -220,6 +227,10 @@ struct VerifiedAssertion {
 // Errors: soap.assertion.missing, .malformed, .signature, .wrapped, .algorithm, .untrusted, .expired, .not-yet-valid,
 // .audience, .issuer, .confirmation, .attribute.
 VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTrust& trust, TimePoint now);
+
+// The local name of the fault subcode (in the namespace of WSS SOAP Message Security 1.1, 12) that a provider answers
+// to an error of verify_assertion.
+std::string_view fault_subcode(const Error& error);
 
 // What a server's Date header (RFC 9110 5.6.7) says of the two clocks: a sentence with the difference in seconds, and
 // whether it is so large (1 s and more) that it may be the cause of a refusal. Nothing when the text is not a date.

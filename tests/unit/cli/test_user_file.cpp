@@ -48,6 +48,6 @@ TEST_CASE("a user file with what it does not know") {
     return {};
   };
   CHECK(failure("nmae = \"x\"\n") == "user.toml:1: unknown key 'nmae'; did you mean 'name'?");
-  CHECK(failure("[[role]]\ncode_system = \"1.2\"\n") == "user.toml:2: role.code: is missing");
+  CHECK(failure("[[role]]\ncode_system = \"1.2\"\n") == "user.toml:1: role.code: is missing");
   CHECK(failure("[attributes]\nunit = 1\n") == "user.toml:2: attributes.unit: must be a string");
 }
