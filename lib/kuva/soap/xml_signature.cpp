@@ -3,7 +3,6 @@
 #include <kuva/soap/xml_signature.hpp>
 #include <kuva/xml/namespaces.hpp>
 
-// The others need its types.
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -14,14 +13,6 @@
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <libxml/valid.h>
-#include <xmlsec/errors.h>
-#include <xmlsec/keys.h>
-#include <xmlsec/openssl/crypto.h>
-#include <xmlsec/openssl/evp.h>
-#include <xmlsec/transforms.h>
-#include <xmlsec/xmldsig.h>
-#include <xmlsec/xmlsec.h>
-#include <xmlsec/xmltree.h>
 
 #include <algorithm>
 #include <array>
@@ -29,7 +20,19 @@
 #include <functional>
 #include <libxml/c14n.h>
 #include <span>
+
+// The other headers of xmlsec need the types of its first.
+// clang-format off
+#include <xmlsec/xmlsec.h>
 #include <xmlsec/base64.h>
+#include <xmlsec/errors.h>
+#include <xmlsec/keys.h>
+#include <xmlsec/openssl/crypto.h>
+#include <xmlsec/openssl/evp.h>
+#include <xmlsec/transforms.h>
+#include <xmlsec/xmldsig.h>
+#include <xmlsec/xmltree.h>
+// clang-format on
 
 namespace kuva::soap {
 
