@@ -15,7 +15,7 @@ namespace kuva::cli {
 
 // Options that all tools have, with the same meaning.
 struct StandardOptions {
-  enum class Format { automatic, text, json };
+  enum class Format { automatic, text, json, fhir, ehn };
   enum class Color { automatic, always, never };
 
   Format format = Format::automatic;
@@ -38,7 +38,8 @@ struct InputOptions {
   bool optional = false;
 };
 
-void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool);
+// `documents`: --format takes fhir and ehn too.
+void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool, bool documents = false);
 void add_input_options(CLI::App& app, InputOptions& options);
 
 // One of a few words.

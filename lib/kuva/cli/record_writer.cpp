@@ -34,7 +34,10 @@ RecordWriter::RecordWriter(Settings settings) : m_settings(std::move(settings)) 
 }
 
 void RecordWriter::emit(const Json& record) {
-  std::string line = m_settings.text ? render_text(record, m_settings.color) : to_line(record) + "\n";
+  write(m_settings.text ? render_text(record, m_settings.color) : to_line(record) + "\n");
+}
+
+void RecordWriter::write(std::string_view line) {
   const std::lock_guard lock(m_mutex);
   if (m_failure) {
     throw *m_failure;

@@ -27,6 +27,8 @@ class RecordWriter : public workflow::RecordSink {
   explicit RecordWriter(Settings settings);
 
   void emit(const Json& record) override;
+  // Text as it is.
+  void write(std::string_view text);
   // Writes what is left, closes, and gives a file its name. After this nothing can be emitted.
   void close();
   // True once something could not be written.

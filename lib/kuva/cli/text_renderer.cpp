@@ -144,7 +144,29 @@ std::string instance_line(const Json& record) {
   return line;
 }
 
+std::string found_study_line(const Json& record) {
+  const auto count = [&](const char* key) {
+    const auto list = record.find(key);
+    return list == record.end() ? std::size_t{0} : list->size();
+  };
+  std::string line = fmt::format("study {}", text_of(record, "StudyInstanceUID"));
+  add(line, fmt::format("{} manifests, {} reports", count("manifests"), count("reports")));
+  add(line, text_of(record, "title"));
+  return line;
+}
+
+std::string document_line(const Json& record) {
+  std::string line = text_of(record, "kind");
+  add(line, text_of(child(record, "serviceStartTime"), "local"));
+  add(line, text_of(record, "title"));
+  add(line, text_of(record, "uniqueId"));
+  return line;
+}
+
 std::string study_line(const Json& record) {
+  if (record.contains("manifests")) {
+    return found_study_line(record);
+  }
   std::string modalities;
   if (const auto list = record.find("modalities"); list != record.end() && list->is_array()) {
     for (const Json& modality : *list) {
@@ -318,6 +340,10 @@ std::string render_text(const Json& record, bool color) {
     line = instance_line(record);
   } else if (type == "study") {
     line = study_line(record);
+  } else if (type == "document") {
+    line = document_line(record);
+  } else if (type == "request") {
+    return text_of(record, "body") + "\n";
   } else if (type == "summary") {
     line = summary_line(record);
   } else if (type == "check") {

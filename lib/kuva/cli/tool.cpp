@@ -107,6 +107,7 @@ Session::Session(const ToolInfo& info, const StandardOptions& options, Messages&
   const bool terminal = to_stdout && ::isatty(STDOUT_FILENO) != 0;
   m_text = options.format == StandardOptions::Format::text ||
            (options.format == StandardOptions::Format::automatic && terminal);
+  m_document = options.format == StandardOptions::Format::fhir || options.format == StandardOptions::Format::ehn;
   RecordWriter::Settings settings;
   settings.output = options.output;
   settings.text = m_text;
@@ -148,8 +149,12 @@ void Session::CountedSink::emit(const Json& record) {
   m_session.emit(record);
 }
 
+void Session::write_document(const Json& document) { m_writer->write(to_line(document) + "\n"); }
+
 void Session::emit(const Json& record) {
-  m_writer->emit(record);
+  if (!m_document) {
+    m_writer->emit(record);
+  }
   if (m_bundle) {
     m_bundle->note(record);
   }
@@ -212,7 +217,7 @@ int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<vo
   app.set_help_flag();  // comes with the standard options, after the tool's own
   set_help_format(app, info.usage, info.examples);
   add_options(app);
-  add_standard_options(app, options, info.name);
+  add_standard_options(app, options, info.name, info.documents);
   add_environment(app);
   if (info.serves) {
     app.get_option("--config")->envname("");  // KUVA_CONFIG is the kuva.toml of those who call the server

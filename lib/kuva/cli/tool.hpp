@@ -25,6 +25,7 @@ struct ToolInfo {
   std::string_view examples;  // two spaces before each line, newline at the end of each
   bool flush_each = true;     // records leave one by one (network); else in blocks where no terminal reads them
   bool serves = false;        // a signal is the ordinary end of the work
+  bool documents = false;     // --format takes fhir and ehn too
 };
 
 // A run of a tool: its streams, its count of items, and its stop request.
@@ -38,6 +39,12 @@ class Session {
   // Counts what leaves (Accounting::left), also where writing it fails.
   workflow::RecordSink& sink() { return m_sink; }
   workflow::Observer& observer() { return m_messages; }
+  // Whether records are written as people read them.
+  bool writes_text() const { return m_text; }
+  // Text as it is, in place of records; for --format text.
+  void write_text(std::string_view text) { m_writer->write(text); }
+  // The one document of --format fhir and ehn: records and the summary are then counted and not written.
+  void write_document(const Json& document);
   workflow::Accounting& accounting() { return m_accounting; }
   std::stop_token stop_token() const { return m_signals.stop_token(); }
 
@@ -70,6 +77,7 @@ class Session {
   const Signals& m_signals;
   std::string m_repeat;
   bool m_text = false;
+  bool m_document = false;
   std::unique_ptr<RecordWriter> m_writer;
   CountedSink m_sink{*this};
   workflow::Accounting m_accounting;

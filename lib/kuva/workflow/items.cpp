@@ -2,6 +2,8 @@
 #include <kuva/core/version.hpp>
 #include <kuva/workflow/items.hpp>
 
+#include <algorithm>
+
 namespace kuva::workflow {
 
 namespace {
@@ -13,6 +15,11 @@ bool is_ok(const Json& record) {
 
 }  // namespace
 
+void Accounting::items_are(std::vector<std::string> types) {
+  const std::lock_guard lock(m_mutex);
+  m_types = std::move(types);
+}
+
 void Accounting::entered() {
   const std::lock_guard lock(m_mutex);
   ++m_entered;
@@ -22,7 +29,7 @@ void Accounting::left(const Json& record) {
   const ExitCode code = exit_code_of(record);
   const std::lock_guard lock(m_mutex);
   m_worst = worse(m_worst, code);
-  if (string_at(record, "type") != "instance") {
+  if (std::find(m_types.begin(), m_types.end(), string_at(record, "type")) == m_types.end()) {
     return;
   }
   ++m_left;

@@ -56,6 +56,8 @@ class Observer {
 // Counts what enters and what leaves. Thread-safe. Items are the records of type `instance`; others pass uncounted.
 class Accounting {
  public:
+  // Items are the records of these types instead. Before anything is counted.
+  void items_are(std::vector<std::string> types);
   // An item entered the tool.
   void entered();
   // A record left it (called by whoever emits).
@@ -77,6 +79,7 @@ class Accounting {
 
  private:
   mutable std::mutex m_mutex;
+  std::vector<std::string> m_types{"instance"};
   std::uint64_t m_entered = 0;
   std::uint64_t m_left = 0;
   std::uint64_t m_bytes = 0;
