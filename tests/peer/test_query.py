@@ -73,7 +73,8 @@ def sample(name):
 
 
 class QueryCase(harness.PeerCase):
-    def ask(self, answers, *arguments, slowly=False):
+    def ask(self, answers, *arguments, slowly=False, transaction="iti-18", form=None):
+        """The tool's result; with a form of output other than JSON lines, its exit code and what it printed."""
         server = Replay(answers, slowly)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -85,13 +86,16 @@ host = "127.0.0.1"
 port = 1
 [target.registry.xds]
 query_url = "http://127.0.0.1:{server.server_address[1]}/registry"
+query_transaction = "{transaction}"
 security = "plain"
 retries = 0
 transfer_rate = 1000
 """)
-        result = self.tool("kuva-query", "--config", config, "-t", "registry", *arguments, seconds=60)
         self.server = server
-        return result
+        command = ["--config", config, "-t", "registry", *arguments]
+        if form:
+            return self.run_program(harness.TOOLS / "kuva-query", "--format", form, *command)
+        return self.tool("kuva-query", *command, seconds=60)
 
     def find(self, answers, *arguments, **options):
         return self.ask(answers, "--patient", PATIENT, *arguments, **options)
@@ -131,6 +135,24 @@ class Replayed(QueryCase):
         result = self.find([sample("iti38/nist-response.xml")])
         self.assertEqual(result.code, 7, "its Action is that of ITI-38, and ITI-18 was asked")
         self.assertEqual(result.of_type("error")[0]["error"]["code"], "soap.action")
+        result = self.find([sample("iti38/nist-response.xml")], transaction="iti-38")
+        self.assertEqual((result.code, result.err), (0, ""))
+        self.assertEqual(len(result.of_type("document")), 2)
+        self.assertIn("urn:ihe:iti:2007:CrossGatewayQuery", self.server.requests[0][1])
+
+    def test_forms(self):
+        answer = sample("iti18/epr-response-leafclass.xml")
+        code, text = self.find([answer], "--columns", "time,utc,mime,size", form="text")
+        self.assertEqual(code, 0, text)
+        self.assertRegex(text, r"time +utc +mime +size\n.*application/fhir\+json +5\.4 kB\ndone +1 seen: 1 found ")
+        code, text = self.find([answer], "--timeline", form="text")
+        self.assertEqual(code, 0, text)
+        code, text = self.find([answer], form="fhir")
+        bundle = json.loads(text)
+        self.assertEqual((code, bundle["resourceType"], bundle["total"]), (0, "Bundle", 1))
+        self.assertEqual(bundle["entry"][0]["resource"]["content"][0]["attachment"]["size"], 5375)
+        code, text = self.find([answer], form="ehn")
+        self.assertEqual((code, len(json.loads(text)["reports"])), (0, 1))
 
     def test_references(self):
         result = self.find([sample("iti18/nist-response-objectref-body.xml")], "--returns", "ObjectRef")
