@@ -232,12 +232,4 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
 // to an error of verify_assertion.
 std::string_view fault_subcode(const Error& error);
 
-// What a server's Date header (RFC 9110 5.6.7) says of the two clocks: a sentence with the difference in seconds, and
-// whether it is so large (1 s and more) that it may be the cause of a refusal. Nothing when the text is not a date.
-struct ClockComparison {
-  std::chrono::seconds ahead;  // our clock minus theirs
-  std::string sentence;
-};
-std::optional<ClockComparison> compare_clocks(std::string_view date_header, TimePoint now);
-
 }  // namespace kuva::soap

@@ -1,3 +1,4 @@
+#include <kuva/core/time.hpp>
 #include <kuva/soap/ascii.hpp>
 #include <kuva/soap/client.hpp>
 
@@ -53,8 +54,8 @@ class ReplySink final : public BodySink {
 
 bool is_success(int status) { return status >= 200 && status < 300; }
 
-Error with_kind(const ErrorKind& error_kind, const Error& error) {
-  Error changed(error_kind, error.message());
+Error with_kind(const ErrorKind& error_kind, const Error& error, std::string_view remark = {}) {
+  Error changed(error_kind, remark.empty() ? error.message() : fmt::format("{}; {}", error.message(), remark));
   for (const auto& [key, value] : error.details().items()) {
     changed.with(key, value);
   }
@@ -113,6 +114,14 @@ Error fault_error(const Fault& fault) {
     error.with("faultDetail", fault.detail);
   }
   return error;
+}
+
+std::optional<std::string> clock_remark(std::chrono::seconds skew) {
+  if (std::chrono::abs(skew) <= std::chrono::seconds(2)) {
+    return std::nullopt;
+  }
+  return fmt::format("this machine's clock is {} {} the server's", format_duration(std::chrono::abs(skew)),
+                     skew.count() < 0 ? "ahead of" : "behind");
 }
 
 Client::Client(std::string url, HttpSettings settings, RetryPolicy retry, MessageLimits limits)
@@ -201,8 +210,11 @@ Reply Client::attempt(const Call& call, PartStore& store, const std::stop_token&
     }
     if (message->fault) {
       Error error = fault_error(*message->fault);
-      if ((http.status == 401 || http.status == 403) && error.kind().code == kind("soap.fault").code) {
-        throw with_kind(kind("soap.fault.security"), error);
+      const bool unauthorised =
+          (http.status == 401 || http.status == 403) && error.kind().code == kind("soap.fault").code;
+      if (unauthorised || error.kind().code == kind("soap.fault.security").code) {
+        const auto remark = clock_remark(http.clock_skew.value_or(std::chrono::seconds(0)));
+        throw with_kind(kind("soap.fault.security"), error, remark.value_or(""));
       }
       throw error;
     }

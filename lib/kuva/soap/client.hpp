@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -66,5 +67,9 @@ class Client {
 
 // The Error of a fault.
 Error fault_error(const Fault& fault);
+
+// What the server's clock (HttpResponse::clock_skew) may have to do with a refusal of our assertion: "this machine's
+// clock is 10m ahead of the server's". Nothing within two seconds, which the header and the way explain.
+std::optional<std::string> clock_remark(std::chrono::seconds skew);
 
 }  // namespace kuva::soap

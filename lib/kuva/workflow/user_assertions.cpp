@@ -74,6 +74,11 @@ UserAssertions::UserAssertions(UserAssertionSettings settings, Observer& observe
     }
     m_settings.facts.purpose = found->second;
   }
+  if (assertion.confirmation == soap::Confirmation::sender_vouches) {
+    throw Error(kind("xua.user"),
+                "confirmation \"sender-vouches\" signs the body of each message, which the tools do not do "
+                "yet: bearer or holder-of-key");
+  }
   const bool given = !assertion.assertion_file.empty() || !assertion.assertion_command.empty();
   if (given && assertion.confirmation == soap::Confirmation::bearer) {
     return;

@@ -109,6 +109,15 @@ TEST_CASE("who asks must be said, and how") {
   CHECK(fixture.failure().starts_with("usage.target: target 'archive' has no [target.archive.xua]"));
 }
 
+TEST_CASE("ways of confirmation that the tools send") {
+  Fixture fixture;
+  fixture.target.xua->confirmation = soap::Confirmation::sender_vouches;
+  CHECK(fixture.failure().starts_with("xua.user: confirmation \"sender-vouches\""));
+  fixture.target.xua->confirmation = soap::Confirmation::holder_of_key;
+  const auto header = cli::make_assertions(fixture.options, fixture.target, fixture.messages)->header();
+  CHECK(header.find("<ds:Signature", header.find("</saml:Assertion>")) != std::string::npos);
+}
+
 TEST_CASE("an assertion from a file") {
   Fixture fixture;
   fixture.options.user.clear();

@@ -484,6 +484,17 @@ TEST_CASE("answers that are none are refused with what they are") {
   CHECK(code_of(call_error({fault(sender_fault("x"), 200)})) == "soap.fault");
   CHECK(code_of(call_error({fault(security_fault("FailedCheck", "x"), 400)})) == "soap.fault.security");
   CHECK(code_of(call_error({fault(sender_fault("x"), 403)})) == "soap.fault.security");
+  // The commonest reason for the refusal of an assertion.
+  const auto late = [](net::Stream& stream, const std::string& request) {
+    Addressing addressing;
+    addressing.message_id = id_of(request);
+    std::string answer = http(400, k_soap_type, fault_envelope(addressing, security_fault("MessageExpired", "x")));
+    test::write_bytes(stream, answer.insert(answer.find("\r\n") + 2, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
+  };
+  CHECK(call_error({late})->message().find("; this machine's clock is ") != std::string::npos);
+  CHECK(*clock_remark(std::chrono::minutes(10)) == "this machine's clock is 10m behind the server's");
+  CHECK(*clock_remark(std::chrono::seconds(-90)) == "this machine's clock is 90s ahead of the server's");
+  CHECK_FALSE(clock_remark(std::chrono::seconds(-2)));
   Fault unknown_action = sender_fault("x");
   unknown_action.subcodes = {"ActionNotSupported"};
   unknown_action.subcode_ns = xml::ns::wsa;
