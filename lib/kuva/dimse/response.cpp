@@ -16,7 +16,7 @@ std::string_view operation(CommandField request) {
 }  // namespace
 
 Messenger::Message await_response(Messenger& messenger, const Command& request, std::chrono::milliseconds patience,
-                                  const OnRequest& on_request) {
+                                  const OnRequest& on_request, const OnQuiet& on_quiet) {
   ul::Association& association = messenger.association();
   const auto fail = [&association](Error error) {
     error.in_phase(Phase::wait).with_peer(association.peer());
@@ -25,10 +25,20 @@ Messenger::Message await_response(Messenger& messenger, const Command& request, 
   };
   const std::string_view name = operation(request.field);
   const auto expected = static_cast<CommandField>(static_cast<unsigned>(request.field) | 0x8000U);
+  const auto begun = std::chrono::steady_clock::now();
   for (;;) {
     Messenger::Message response;
-    switch (messenger.receive(Deadline::after(patience), response)) {
+    switch (messenger.receive(Deadline::after(on_quiet ? k_look_interval : patience), response)) {
       case Messenger::Event::timeout:
+        if (on_quiet) {
+          if (on_quiet()) {
+            continue;
+          }
+          throw fail(Error(kind("connection.timeout"),
+                           fmt::format("no more waiting for an answer to {} after {}", name,
+                                       format_duration(std::chrono::duration_cast<std::chrono::seconds>(
+                                           std::chrono::steady_clock::now() - begun)))));
+        }
         throw fail(Error(kind("connection.timeout"),
                          fmt::format("no answer to {} within {}", name, format_duration(patience))));
       case Messenger::Event::release_requested: {

@@ -40,24 +40,46 @@ std::vector<std::string> split_uids(std::string_view list) {
   return uids;
 }
 
+constexpr std::chrono::milliseconds k_data_set_patience{60'000};
+
+// The answer to a pending response that tells a caller's progress function of it.
+RetrieveWatch watch_of(const RetrieveProgress& progress) {
+  return [&progress](const SubOperations* pending) {
+    return pending == nullptr || !progress || progress(*pending) ? Patience::wait : Patience::cancel;
+  };
+}
+
+// With `patience` that is for the time between two responses, else the watch is asked meanwhile too.
 RetrieveResult retrieve(Messenger& messenger, const ul::AcceptedContext& context, Service service,
-                        const Command& request, const dicom::DataSet& identifier, const RetrieveProgress& progress,
-                        std::chrono::milliseconds patience, const OnRequest& on_request) {
+                        const Command& request, const dicom::DataSet& identifier, const RetrieveWatch& watch,
+                        std::optional<std::chrono::milliseconds> patience, const OnRequest& on_request) {
   const std::uint8_t context_id = context.id;
   messenger.send(context_id, request, identifier);
   bool is_cancelling = false;
+  const auto goes_on = [&](const SubOperations* pending) {
+    const Patience verdict = watch(pending);
+    if (verdict == Patience::cancel && !is_cancelling) {
+      is_cancelling = true;
+      messenger.send(context_id, make_cancel(request));
+    }
+    return verdict != Patience::give_up;
+  };
+  const OnQuiet on_quiet = patience ? OnQuiet() : OnQuiet([&goes_on] { return goes_on(nullptr); });
+  const std::chrono::milliseconds stall_limit = patience.value_or(k_data_set_patience);
   for (;;) {
-    const Messenger::Message response = await_response(messenger, request, patience, on_request);
+    const Messenger::Message response = await_response(messenger, request, stall_limit, on_request, on_quiet);
     const Command& command = response.command;
-    const dicom::DataSet data = messenger.receive_data_set(patience, k_largest_list);
+    const dicom::DataSet data = messenger.receive_data_set(stall_limit, k_largest_list);
     RetrieveResult result;
     result.status = *command.status;
     result.counts = read_suboperations(command);
     const StatusClass outcome = status_class(result.status);
     if (outcome == StatusClass::pending) {
-      if (!is_cancelling && progress && !progress(result.counts)) {
-        is_cancelling = true;
-        messenger.send(context_id, make_cancel(request));
+      if (!goes_on(&result.counts)) {
+        Error error(kind("connection.timeout"), "the peer sends pending responses and comes to no end");
+        error.in_phase(Phase::wait).with_peer(messenger.association().peer());
+        messenger.association().abort();
+        throw error;
       }
       continue;
     }
@@ -70,6 +92,19 @@ RetrieveResult retrieve(Messenger& messenger, const ul::AcceptedContext& context
     }
     return result;
   }
+}
+
+RetrieveResult request_move(Messenger& messenger, QueryRoot root, const std::string& destination,
+                            const dicom::DataSet& identifier, const RetrieveWatch& watch,
+                            std::optional<std::chrono::milliseconds> patience) {
+  const ul::AcceptedContext& context = context_of(messenger, move_sop_class(root), "C-MOVE");
+  Command request;
+  request.field = CommandField::c_move_rq;
+  request.message_id = messenger.next_message_id();
+  request.affected_sop_class_uid = move_sop_class(root);
+  request.priority = 0;
+  request.move_destination = destination;
+  return retrieve(messenger, context, Service::move, request, identifier, watch, patience, {});
 }
 
 }  // namespace
@@ -92,14 +127,12 @@ void put_suboperations(Command& response, const SubOperations& counts) {
 RetrieveResult move(Messenger& messenger, QueryRoot root, const std::string& destination,
                     const dicom::DataSet& identifier, const RetrieveProgress& progress,
                     std::chrono::milliseconds patience) {
-  const ul::AcceptedContext& context = context_of(messenger, move_sop_class(root), "C-MOVE");
-  Command request;
-  request.field = CommandField::c_move_rq;
-  request.message_id = messenger.next_message_id();
-  request.affected_sop_class_uid = move_sop_class(root);
-  request.priority = 0;
-  request.move_destination = destination;
-  return retrieve(messenger, context, Service::move, request, identifier, progress, patience, {});
+  return request_move(messenger, root, destination, identifier, watch_of(progress), patience);
+}
+
+RetrieveResult move(Messenger& messenger, QueryRoot root, const std::string& destination,
+                    const dicom::DataSet& identifier, const RetrieveWatch& watch) {
+  return request_move(messenger, root, destination, identifier, watch, std::nullopt);
 }
 
 RetrieveResult get(Messenger& messenger, QueryRoot root, const dicom::DataSet& identifier, const Services& services,
@@ -110,7 +143,7 @@ RetrieveResult get(Messenger& messenger, QueryRoot root, const dicom::DataSet& i
   request.message_id = messenger.next_message_id();
   request.affected_sop_class_uid = get_sop_class(root);
   request.priority = 0;
-  return retrieve(messenger, context, Service::get, request, identifier, progress, patience,
+  return retrieve(messenger, context, Service::get, request, identifier, watch_of(progress), patience,
                   [&](const Messenger::Message& message) { answer(messenger, message, services, patience); });
 }
 

@@ -38,12 +38,25 @@ struct RetrieveResult {
 // Called for each pending response. False: the peer is asked to stop (C-CANCEL).
 using RetrieveProgress = std::function<bool(const SubOperations&)>;
 
+// What is to become of a retrieval that is under way.
+enum class Patience : std::uint8_t {
+  wait,
+  cancel,   // the peer is asked to stop (C-CANCEL, once), and may still answer
+  give_up,  // the association is aborted
+};
+// Asked at each pending response, which it gets, and every k_look_interval while none comes.
+using RetrieveWatch = std::function<Patience(const SubOperations* pending)>;
+
 // Has the peer send the objects to the AE of that title (C-MOVE). Success with nothing found is all counters 0.
 // `patience` is for the time between two responses. Errors: negotiate.sop-class without a context for the model;
 // connection.timeout, association.*, dimse.unexpected-response.
 RetrieveResult move(Messenger& messenger, QueryRoot root, const std::string& destination,
                     const dicom::DataSet& identifier, const RetrieveProgress& progress,
                     std::chrono::milliseconds patience);
+
+// The same with a watch that decides how long to wait: connection.timeout when it gives up.
+RetrieveResult move(Messenger& messenger, QueryRoot root, const std::string& destination,
+                    const dicom::DataSet& identifier, const RetrieveWatch& watch);
 
 // Has the peer send the objects on this association (C-GET): `services.store` takes them. The association must have
 // been requested with role selection SCP for the storage SOP classes (get_roles). Otherwise as move().

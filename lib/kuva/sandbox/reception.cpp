@@ -1,4 +1,5 @@
 #include <kuva/dicom/inspection.hpp>
+#include <kuva/dicom/structure.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/sandbox/reception.hpp>
 #include <kuva/sandbox/rejection.hpp>
@@ -45,37 +46,9 @@ class Refused : public dimse::StoreReception {
   StoreNote& m_note;
 };
 
-// Goes through the whole structure, pixel data by its lengths. Nothing when it is sound.
 std::optional<Refusal> find_damage(const std::filesystem::path& path, AttributeCollector& collector) {
-  dicom::Part10File file = dicom::open_part10(path);
-  if (file.syntax.deflated) {
-    file.source = dicom::make_inflate_source(std::move(file.source));
-  }
-  dicom::DataSetReader reader(*file.source, file.syntax);
-  dicom::Tag last;
-  for (;;) {
-    const auto event = reader.next();
-    if (event == dicom::DataSetReader::Event::end) {
-      break;
-    }
-    if (event == dicom::DataSetReader::Event::element || event == dicom::DataSetReader::Event::sequence_begin) {
-      last = reader.header().tag;
-    }
-    if (event == dicom::DataSetReader::Event::element) {
-      collector.take(reader);
-    }
-  }
-  if (!reader.truncated() && !reader.broken()) {
-    return std::nullopt;
-  }
-  // The element at which reading stopped, unless it is an item or fragment of the one before.
-  if (const dicom::Tag tag = reader.header().tag; tag != dicom::Tag() && tag.group != dicom::tags::item.group) {
-    last = tag;
-  }
-  return Refusal{
-      0xC000,
-      reader.truncated() ? "The data set ends in the middle of an element." : "The data set cannot be parsed.",
-      {last}};
+  const auto damage = dicom::find_structure_damage(path, [&](dicom::DataSetReader& reader) { collector.take(reader); });
+  return damage ? std::optional<Refusal>({0xC000, damage->message, {damage->tag}}) : std::nullopt;
 }
 
 // Which of the identifiers are missing, for an object that read_header() calls incomplete.

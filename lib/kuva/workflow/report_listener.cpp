@@ -8,16 +8,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 
 namespace kuva::workflow {
 
 namespace {
 
 constexpr std::string_view k_commitment = dicom::uids::storage_commitment_push_model;
-
-// How long an association that is open may still finish its message when we end.
-constexpr std::chrono::milliseconds k_last_words{2'000};
 
 std::string event_failure_text(const Error& error) {
   return fmt::format("a report could not be taken: {}: {}", error.kind().code, error.message());
@@ -124,135 +120,19 @@ ul::Association::Decision decide_report_association(const ul::AssociateRequest& 
   return accept;
 }
 
-struct ReportListener::Connection {
-  std::unique_ptr<net::Incoming> incoming;
-  std::mutex mutex;                        // of the pointer below
-  ul::Association* association = nullptr;  // while it is served
-  std::atomic<bool> done{false};
-  std::jthread thread;
-};
-
 ReportListener::ReportListener(const Target& target, Custody& custody, Observer& observer, Registrations* registrations)
-    : m_target(target),
-      m_custody(custody),
-      m_observer(observer),
-      m_registrations(registrations),
-      m_tls(target.listener->tls ? net::TlsContext::server(target.listener->tls_settings) : nullptr),
-      m_listener(net::Listener::open(target.listener->bind)),
-      m_thread([this] { accept_connections(); }) {}
-
-ReportListener::~ReportListener() { stop(); }
-
-void ReportListener::stop() {
-  m_listener->close();
-  if (m_thread.joinable()) {
-    m_thread.join();
-  }
-  const Deadline deadline = Deadline::after(k_last_words);
-  for (;;) {
-    reap(false);
-    const std::lock_guard lock(m_mutex);
-    if (m_connections.empty()) {
-      return;
-    }
-    if (deadline.expired()) {
-      break;
-    }
-    // A connection that only idles is not waited for.
-    for (const auto& connection : m_connections) {
-      const std::lock_guard association_lock(connection->mutex);
-      if (connection->association == nullptr) {
-        connection->incoming->shutdown();
-      }
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  {
-    const std::lock_guard lock(m_mutex);
-    for (const auto& connection : m_connections) {
-      const std::lock_guard association_lock(connection->mutex);
-      if (connection->association != nullptr) {
-        connection->association->shutdown();
-      }
-      connection->incoming->shutdown();
-    }
-  }
-  reap(true);
-}
-
-// Removes the connections whose thread has ended; `all` waits for every one.
-void ReportListener::reap(bool all) {
-  std::list<std::unique_ptr<Connection>> ended;
-  {
-    const std::lock_guard lock(m_mutex);
-    for (auto it = m_connections.begin(); it != m_connections.end();) {
-      const auto here = it++;
-      if (all || (*here)->done) {
-        ended.splice(ended.end(), m_connections, here);
-      }
-    }
-  }
-}
-
-void ReportListener::accept_connections() {
-  while (std::unique_ptr<net::Incoming> incoming = m_listener->accept(Deadline::never())) {
-    reap(false);
-    const std::lock_guard lock(m_mutex);
-    if (m_connections.size() >= k_most_connections) {
-      m_observer.message(Observer::Level::warning, fmt::format("connection from {} refused: {} are open",
-                                                               incoming->peer().address, m_connections.size()));
-      continue;
-    }
-    auto connection = std::make_unique<Connection>();
-    connection->incoming = std::move(incoming);
-    Connection& reference = *connection;
-    m_connections.push_back(std::move(connection));
-    reference.thread = std::jthread([this, &reference] {
-      serve(reference);
-      reference.done = true;
-    });
-  }
-}
-
-void ReportListener::serve(Connection& connection) {
-  const std::string from = connection.incoming->peer().address;
-  try {
-    auto stream = connection.incoming->open(m_tls, Deadline::after(m_target.tls_timeout));
-    if (m_target.trace) {
-      stream = m_target.trace->wrap(std::move(stream), TraceDirectory::Direction::in);
-    }
-    const auto decide = [this](const ul::AssociateRequest& request, const net::Stream&) {
-      return decide_report_association(request, m_target.calling_ae, m_target.max_pdu, m_registrations != nullptr);
-    };
-    const auto association = ul::Association::accept(std::move(stream), decide, m_target.association_timeouts);
-    if (!association) {
-      m_observer.message(Observer::Level::warning,
-                         fmt::format("association from {} rejected: it does not call {}", from, m_target.calling_ae));
-      return;
-    }
-    {
-      const std::lock_guard lock(connection.mutex);
-      connection.association = association.get();
-    }
-    dimse::Messenger messenger(*association);
-    const dimse::Services services = m_registrations == nullptr
-                                         ? report_services(m_custody, m_observer)
-                                         : report_services(m_custody, m_observer, *m_registrations);
-    try {
-      dimse::serve(messenger, services, m_target.response_timeout, m_target.association_timeouts.stall);
-    } catch (...) {
-      const std::lock_guard lock(connection.mutex);
-      connection.association = nullptr;
-      throw;
-    }
-    const std::lock_guard lock(connection.mutex);
-    connection.association = nullptr;
-  } catch (const Error& error) {
-    m_observer.message(Observer::Level::warning,
-                       fmt::format("connection from {}: {}: {}", from, error.kind().code, error.message()));
-  } catch (const std::exception& exception) {
-    m_observer.message(Observer::Level::error, fmt::format("connection from {}: {}", from, exception.what()));
-  }
-}
+    : m_listener(target,
+                 {[&target, registrations](const ul::AssociateRequest& request) {
+                    return decide_report_association(request, target.calling_ae, target.max_pdu,
+                                                     registrations != nullptr);
+                  },
+                  [&target, &custody, &observer, registrations](ul::Association& association) {
+                    dimse::Messenger messenger(association);
+                    const dimse::Services services = registrations == nullptr
+                                                         ? report_services(custody, observer)
+                                                         : report_services(custody, observer, *registrations);
+                    dimse::serve(messenger, services, target.response_timeout, target.association_timeouts.stall);
+                  }},
+                 observer) {}
 
 }  // namespace kuva::workflow

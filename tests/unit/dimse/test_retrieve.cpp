@@ -98,6 +98,42 @@ TEST_CASE("a move is cancelled once") {
   CHECK(archive.association.sent[1].command.field == CommandField::c_cancel_rq);
 }
 
+TEST_CASE("a watch decides how long to wait, and cancels once") {
+  Archive archive;
+  archive.answers(CommandField::c_move_rsp, 0xFF00, {5, 1, 0, 0});
+  archive.association.peer_does(FakeAssociation::Incoming::What::silence);
+  archive.answers(CommandField::c_move_rsp, 0xFF00, {4, 2, 0, 0});
+  archive.answers(CommandField::c_move_rsp, 0xFE00, {4, 2, 0, 0});
+  Messenger messenger(archive.association);
+  std::vector<bool> pending;
+  const RetrieveResult result =
+      dimse::move(messenger, QueryRoot::study, "US", {}, RetrieveWatch([&pending](const SubOperations* counts) {
+                    pending.push_back(counts != nullptr);
+                    return pending.size() == 1 ? Patience::wait : Patience::cancel;
+                  }));
+  CHECK(result.cancelled);
+  CHECK(pending == std::vector<bool>{true, false, true});
+  REQUIRE(archive.association.sent.size() == 2);
+  CHECK(archive.association.sent[1].command.field == CommandField::c_cancel_rq);
+}
+
+TEST_CASE("a watch gives up, whether the peer is silent or pending for ever") {
+  for (const bool silent : {true, false}) {
+    Archive archive;
+    if (silent) {
+      archive.association.peer_does(FakeAssociation::Incoming::What::silence);
+    } else {
+      archive.answers(CommandField::c_move_rsp, 0xFF00, {5, 0, 0, 0});
+    }
+    Messenger messenger(archive.association);
+    CHECK(error_code([&] {
+            dimse::move(messenger, QueryRoot::study, "US", {},
+                        RetrieveWatch([](const SubOperations*) { return Patience::give_up; }));
+          }) == "connection.timeout");
+    CHECK(archive.association.aborted);
+  }
+}
+
 TEST_CASE("a get takes the objects on the same association") {
   Archive archive;
   Command store;

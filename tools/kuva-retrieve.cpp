@@ -1,0 +1,119 @@
+#include <kuva/cli/tool.hpp>
+#include <kuva/workflow/retrieve.hpp>
+
+#include <memory>
+#include <string>
+
+namespace {
+
+using kuva::workflow::Landing;
+using kuva::workflow::NameTemplate;
+using kuva::workflow::RetrieveSettings;
+using kuva::workflow::RetrieveVia;
+
+constexpr kuva::cli::ToolInfo k_info{
+    .name = "kuva-retrieve",
+    .usage = "[OPTION]... -t TARGET [--study-uid UID | PATH]...",
+    .description =
+        "Brings studies and documents from an archive into files: each is verified and there whole under its name, or\n"
+        "not at all. What is there already is not fetched again.",
+    .examples =
+        "  kuva-retrieve -t archive --study-uid 1.2.3 --out study/\n"
+        "  kuva-query -t archive --patient 010181-900C --images | kuva-retrieve -t archive --out prior/\n"
+        "  kuva-retrieve -t archive --via cmove --listen 11112 --out study/ < wanted.ndjson\n",
+};
+
+struct Options {
+  kuva::cli::InputOptions input;
+  kuva::cli::TargetOptions target;
+  RetrieveSettings settings;
+  std::string directory = ".";
+  std::string name{NameTemplate::k_default};
+};
+
+void add_what(CLI::App& app, RetrieveSettings& settings) {
+  constexpr const char* k_group = "What";
+  const auto uids = [&app](const char* name, std::vector<std::string>& value, const char* description) {
+    app.add_option(name, value, description)->type_name("UID")->group(k_group)->allow_extra_args(false);
+  };
+  uids("--study-uid", settings.studies, "This study, instead of what the input names");
+  uids("--series", settings.series, "These series alone, of whatever is asked for");
+  uids("--instance", settings.instances, "These instances alone, of the one study of --study-uid");
+}
+
+void add_where(CLI::App& app, Options& options) {
+  constexpr const char* k_group = "Files";
+  app.add_option("--out", options.directory, "Directory for what comes (.)")->type_name("DIR")->group(k_group);
+  app.add_option("--name", options.name, "Names below it (" + std::string(NameTemplate::k_default) + ")")
+      ->type_name("TEMPLATE")
+      ->group(k_group);
+  kuva::cli::add_choice<Landing::Sync>(
+      app, "--sync", options.settings.landing.sync,
+      {{"study", Landing::Sync::study}, {"file", Landing::Sync::file}, {"none", Landing::Sync::none}},
+      "When files are forced to disk: at the end of a study (default), each, or never")
+      ->group(k_group);
+}
+
+void add_how(CLI::App& app, RetrieveSettings& settings) {
+  constexpr const char* k_group = "Retrieval";
+  kuva::cli::add_choice<RetrieveVia>(app, "--via", settings.via,
+                                     {{"auto", RetrieveVia::automatic}, {"cmove", RetrieveVia::cmove}},
+                                     "How objects come; auto is C-MOVE")
+      ->group(k_group);
+  kuva::cli::add_number(app, "--jobs", settings.jobs, 1, 64, "Requests at the same time (what the target says)")
+      ->group(k_group);
+  kuva::cli::add_number(app, "--chunk", settings.chunk, 1, 10'000, "Instances a request")->group(k_group);
+  kuva::cli::add_number(app, "--retries", settings.retries, 0, 1000,
+                        "More requests for what is missing, after a temporary error (2)")
+      ->group(k_group);
+  kuva::cli::add_duration(app, "--retry-delay", settings.retry_delay, "Before the first of them, then doubled (2s)")
+      ->group(k_group);
+  kuva::cli::add_duration(app, "--stall", settings.stall, "Without any progress, before it is given up (5m)")
+      ->group(k_group);
+  kuva::cli::add_duration(app, "--grace", settings.grace, "For objects that come after the last answer (5s)")
+      ->group(k_group);
+  app.add_option("--destination", settings.destination, "AE title that C-MOVE sends to, when it is not --calling")
+      ->type_name("AET")
+      ->group(k_group);
+  app.add_flag("!--no-list", settings.list, "C-MOVE: do not ask before what the archive has (C-FIND)")->group(k_group);
+  app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, ask nothing")->group(k_group);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  return kuva::cli::run_tool(
+      k_info, argc, argv,
+      [&](CLI::App& app) {
+        kuva::cli::add_input_options(app, options.input);
+        kuva::cli::add_target_options(app, options.target);
+        kuva::cli::add_listen_option(app, options.target);
+        add_what(app, options.settings);
+        add_where(app, options);
+        add_how(app, options.settings);
+      },
+      [&](kuva::cli::Session& session) {
+        RetrieveSettings& settings = options.settings;
+        if (!settings.instances.empty() && settings.studies.size() != 1) {
+          throw kuva::Error(kuva::kind("usage.argument"), "--instance goes with one --study-uid");
+        }
+        settings.landing.names = NameTemplate(options.name);
+        settings.landing.directory = options.directory;
+        auto target = session.target(options.target, kuva::cli::TargetNeeds::any);
+        if (target.move) {
+          if (settings.destination.empty()) {
+            settings.destination = target.move->destination;
+          }
+          if (options.target.listen.empty() && target.move->listener) {
+            target.listener = target.move->listener;
+          }
+        }
+        std::unique_ptr<kuva::workflow::InputSource> source;
+        if (settings.studies.empty() || !options.input.paths.empty() || !options.input.files_from.empty()) {
+          source = session.open_input(options.input);
+        }
+        kuva::workflow::retrieve(source.get(), session.sink(), session.observer(), session.accounting(), target,
+                                 settings, session.stop_token());
+      });
+}
