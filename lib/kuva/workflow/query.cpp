@@ -303,11 +303,11 @@ class Asker {
       }
     }
     for (const auto& [home, ids] : by_home) {
-      in_chunks(ids, [&](std::vector<std::string> chunk) {
+      in_chunks(ids, [&, &community = home](std::vector<std::string> chunk) {
         xds::StoredQuery query{std::string(xds::find_query("GetAssociations")->id),
                                {{"$uuid", std::move(chunk)}},
                                xds::ReturnType::leaf_class,
-                               home};
+                               community};
         note_replacements(m_registry.ask(query, m_stop));
       });
     }
@@ -346,11 +346,11 @@ class Asker {
     references.objects.object_refs.clear();
     take(std::move(references));
     for (const auto& [home, ids] : by_home) {
-      in_chunks(ids, [&](std::vector<std::string> chunk) {
+      in_chunks(ids, [&, &community = home](std::vector<std::string> chunk) {
         xds::StoredQuery page{std::string(xds::find_query("GetDocuments")->id),
                               {{"$XDSDocumentEntryEntryUUID", std::move(chunk)}},
                               xds::ReturnType::leaf_class,
-                              home.empty() ? m_settings.home : home};
+                              community.empty() ? m_settings.home : community};
         take(m_registry.ask(page, m_stop));
       });
     }
