@@ -1,6 +1,7 @@
 #include <kuva/core/file.hpp>
 #include <kuva/core/version.hpp>
 #include <kuva/net/foreign_tls.hpp>
+#include <kuva/net/resolver.hpp>
 #include <kuva/net/socket.hpp>
 #include <kuva/soap/ascii.hpp>
 #include <kuva/soap/http_client.hpp>
@@ -503,7 +504,7 @@ class HttpClient::Transfer {
     const std::string_view said = text.empty() ? std::string_view(curl_easy_strerror(code)) : text;
     switch (code) {
       case CURLE_COULDNT_RESOLVE_HOST:
-        return Error(kind("resolve.unknown-host"), fmt::format("host name {} has no address: {}", m_url.host, said));
+        return resolve_failure();
       case CURLE_COULDNT_CONNECT:
         return connect_failure();
       case CURLE_OPERATION_TIMEDOUT:
@@ -530,6 +531,17 @@ class HttpClient::Transfer {
         return Error(m_has_begun ? kind("http.protocol") : kind("connect.failed"),
                      fmt::format("exchange with {} failed: {}", name(), said));
     }
+  }
+
+  // libcurl does not tell a name that does not exist from a name server that does not answer.
+  Error resolve_failure() const {
+    try {
+      net::resolve({.host = m_url.host, .port = m_url.port}, net::ResolveFor::connecting,
+                   Deadline::after(m_state.settings.connect_timeout));
+    } catch (const Error& error) {
+      return error;
+    }
+    return Error(kind("resolve.failed"), fmt::format("the address of {} was not found at the first try", m_url.host));
   }
 
   Error connect_failure() const {

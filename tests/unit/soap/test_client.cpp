@@ -495,6 +495,13 @@ TEST_CASE("answers that are none are refused with what they are") {
   CHECK(*clock_remark(std::chrono::minutes(10)) == "this machine's clock is 10m behind the server's");
   CHECK(*clock_remark(std::chrono::seconds(-90)) == "this machine's clock is 90s ahead of the server's");
   CHECK_FALSE(clock_remark(std::chrono::seconds(-2)));
+  CHECK(code_of(call_error({[](net::Stream& stream, const std::string& request) {
+          Addressing addressing;
+          addressing.message_id = id_of(request);
+          const auto frame = MultipartWriter::mtom("urn:fault");
+          test::write_bytes(stream, http(200, frame.content_type(),
+                                         frame.root(fault_envelope(addressing, receiver_fault("x"))) + frame.tail()));
+        }})) == "soap.fault");
   Fault unknown_action = sender_fault("x");
   unknown_action.subcodes = {"ActionNotSupported"};
   unknown_action.subcode_ns = xml::ns::wsa;
