@@ -13,6 +13,7 @@
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <libxml/valid.h>
+#include <libxml/xmlerror.h>
 
 #include <algorithm>
 #include <array>
@@ -49,6 +50,8 @@ constexpr std::string_view k_x509_certificate = "X509Certificate";
 
 void ignore_error(const char*, int, const char*, const char*, const char*, int, const char*) {}
 
+void ignore_xml_error(void*, xmlErrorPtr) {}
+
 void register_transforms();
 
 // libxml2 and xmlsec1 are set up once for the process. Nothing is fetched: same-document references are all that is
@@ -65,6 +68,8 @@ void start_libraries() {
     return true;
   }();
   static_cast<void>(started);
+  // It is a setting of the thread; without it canonicalization writes to standard error.
+  xmlSetStructuredErrorFunc(nullptr, &ignore_xml_error);
 }
 
 struct XmlDelete {
