@@ -16,8 +16,8 @@ constexpr kuva::cli::ToolInfo k_info{
     .name = "kuva-sandbox",
     .usage = "[OPTION]... DIR",
     .description =
-        "An archive to rehearse against: C-ECHO, C-STORE and Storage Commitment, plain and over TLS. Serves the\n"
-        "sandbox of DIR until it is stopped (SIGTERM, Ctrl-C).",
+        "An archive to rehearse against: the DICOM services, plain and over TLS; registry, repository, imaging\n"
+        "document source and WADO-RS over HTTPS. Serves the sandbox of DIR until it is stopped (SIGTERM, Ctrl-C).",
     .examples =
         "  kuva-sandbox --init sandbox && kuva-sandbox sandbox &\n"
         "  kuva-sandbox --sample-study study\n"
@@ -37,6 +37,7 @@ struct Options {
   unsigned tls_port = 0;
   unsigned listen_port = 0;
   unsigned plain_listen_port = 0;
+  unsigned web_port = 0;
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -58,6 +59,7 @@ void add_options(CLI::App& app, Options& options) {
   port("--tls-port", options.tls_port, "Port for TLS");
   port("--listen-port", options.listen_port, "Where kuva-commit awaits reports over TLS");
   port("--plain-listen-port", options.plain_listen_port, "Where kuva-commit awaits reports in plain text");
+  port("--web-port", options.web_port, "Port for HTTPS");
 }
 
 void init(kuva::cli::Session& session, const Options& options) {
@@ -66,6 +68,7 @@ void init(kuva::cli::Session& session, const Options& options) {
   ports.tls = static_cast<std::uint16_t>(options.tls_port);
   ports.listen = static_cast<std::uint16_t>(options.listen_port);
   ports.plain_listen = static_cast<std::uint16_t>(options.plain_listen_port);
+  ports.web = static_cast<std::uint16_t>(options.web_port);
   ports = kuva::cli::init_sandbox(options.init, ports);
   kuva::Json record = kuva::make_record("sandbox", k_info.name, "written", true);
   record["path"] = kuva::path_to_json(options.init);
@@ -73,6 +76,7 @@ void init(kuva::cli::Session& session, const Options& options) {
   record["tlsPort"] = ports.tls;
   record["listenPort"] = ports.listen;
   record["plainListenPort"] = ports.plain_listen;
+  record["webPort"] = ports.web;
   session.sink().emit(record);
 }
 
@@ -102,6 +106,9 @@ void serve(kuva::cli::Session& session, const Options& options) {
   }
   if (const auto port = sandbox->tls_port()) {
     record["tlsPort"] = *port;
+  }
+  if (const auto port = sandbox->web_port()) {
+    record["webPort"] = *port;
   }
   session.sink().emit(record);
   std::mutex mutex;

@@ -192,15 +192,21 @@ class Sandbox:
         case.assertEqual(made.code, 0, made.err)
         ports, = made.of_type("sandbox")
         self.port, self.tls_port = ports["plainPort"], ports["tlsPort"]
+        self.web_port = ports["webPort"]
         self.config, self.tls = self.root / "kuva.toml", self.root / "tls"
         self.storage, self.transcript = self.root / "storage", self.root / "transcript.ndjson"
         self.made_toml = (self.root / "sandbox.toml").read_text()
         self.configure(**keys)
 
     def configure(self, **keys):
-        """Top-level keys of sandbox.toml, beside those that --init writes."""
-        self.root.joinpath("sandbox.toml").write_text(
-            "".join(f"{key} = {toml_value(value)}\n" for key, value in keys.items()) + self.made_toml)
+        """Keys of sandbox.toml, beside those that --init writes; a dict is of the table of that name."""
+        tables = {key: value for key, value in keys.items() if isinstance(value, dict)}
+        text = "".join(f"{key} = {toml_value(value)}\n" for key, value in keys.items() if key not in tables)
+        text += self.made_toml
+        for table, values in tables.items():
+            lines = "".join(f"{key} = {toml_value(value)}\n" for key, value in values.items())
+            text = text.replace(f"[{table}]\n", f"[{table}]\n{lines}", 1)
+        self.root.joinpath("sandbox.toml").write_text(text)
 
     def start(self):
         self.starts += 1
@@ -208,6 +214,7 @@ class Sandbox:
         self.process = self.case.start(f"{self.name}-{self.starts}", command, environment=harness.TOOL_ENVIRONMENT)
         self.process.wait_for_port(self.port)
         self.process.wait_for_port(self.tls_port)
+        self.process.wait_for_port(self.web_port)
 
     def stop(self):
         """By SIGTERM; its exit code. Its records are checked."""

@@ -57,7 +57,10 @@ void read_match(TomlReader& reader, FaultRule& rule) {
   sandbox::FaultMatch& match = rule.match;
   const bool is_request =
       rule.point == FaultPoint::store || rule.point == FaultPoint::commit || rule.point == FaultPoint::echo;
-  if (rule.point != FaultPoint::connect) {
+  const bool is_web = rule.point == FaultPoint::web_connect || rule.point == FaultPoint::query ||
+                      rule.point == FaultPoint::documents || rule.point == FaultPoint::images ||
+                      rule.point == FaultPoint::wado;
+  if (rule.point != FaultPoint::connect && !is_web) {
     assign(match.calling_ae, reader.ae_title("calling_ae"));
   }
   if (rule.point == FaultPoint::store || rule.point == FaultPoint::associate) {
@@ -69,7 +72,7 @@ void read_match(TomlReader& reader, FaultRule& rule) {
   if (const auto security = reader.choice("security", {"plain", "tls"})) {
     match.tls = *security == 1;
   }
-  if (rule.point != FaultPoint::report) {
+  if (rule.point != FaultPoint::report && (!is_web || rule.point == FaultPoint::web_connect)) {
     assign(match.association, reader.integer("association", 1, k_most));
   }
   assign(match.nth, reader.integer("nth", 1, k_most));
@@ -134,6 +137,20 @@ void read_code(TomlReader& reader, FaultRule& rule) {
     reader.fail("code", "must be source/reason, e.g. \"2/6\"");
   }
   rule.abort = {numbers[0], numbers[1]};
+}
+
+void read_soap_fault(TomlReader& reader, FaultRule& rule) {
+  if (const auto code = reader.choice("code", {"Sender", "Receiver"})) {
+    rule.code = *code == 0 ? "Sender" : "Receiver";
+  }
+  assign(rule.subcode, reader.text("subcode"));
+  rule.reason = reader.text("reason").value_or("The sandbox was told to say so.");
+}
+
+void read_registry_error(TomlReader& reader, FaultRule& rule) {
+  rule.code = reader.text("code").value_or("XDSRegistryError");
+  rule.reason = reader.text("reason").value_or("The sandbox was told to say so.");
+  rule.is_warning = reader.choice("severity", {"error", "warning"}) == std::size_t{1};
 }
 
 void read_parameters(TomlReader& reader, FaultRule& rule) {
@@ -208,6 +225,28 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
       // A fault of TLS is none of a port without it.
       rule.match.tls = rule.tls != sandbox::TlsFault::tls_on_plain;
       break;
+    case FaultAction::soap_fault:
+      read_soap_fault(reader, rule);
+      break;
+    case FaultAction::registry_error:
+      read_registry_error(reader, rule);
+      break;
+    case FaultAction::http_status:
+      assign(rule.http_status, reader.integer("http_status", 400, 599));
+      break;
+    case FaultAction::cut:
+      assign(rule.after_bytes, reader.integer("after_bytes", 1, k_most));
+      break;
+    case FaultAction::clock:
+      assign(rule.duration, reader.duration("for"));
+      rule.is_behind = reader.choice("clock", {"ahead", "behind"}) == std::size_t{1};
+      break;
+    case FaultAction::missing_part:
+    case FaultAction::wrong_cid:
+    case FaultAction::wrong_digest:
+    case FaultAction::bare_response:
+    case FaultAction::wrong_relates_to:
+    case FaultAction::wrong_action:
     case FaultAction::two_pdvs:
     case FaultAction::twice:
     case FaultAction::wrong_message_id:
@@ -231,7 +270,9 @@ FaultRule read_rule(TomlReader& reader) {
   const auto on = reader.text("on");
   const auto point = sandbox::fault_point(on.value_or(""));
   if (!point) {
-    reader.fail("on", on ? "must be connect, associate, store, commit, echo, release or report" : "is missing");
+    reader.fail("on", on ? "must be connect, associate, store, commit, echo, release, report, web-connect, query, "
+                           "documents, images or wado"
+                         : "is missing");
   }
   rule.point = *point;
   const auto word = reader.text("action");

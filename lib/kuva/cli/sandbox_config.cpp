@@ -1,7 +1,9 @@
 #include <kuva/cli/fault_file.hpp>
 #include <kuva/cli/sandbox_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
+#include <kuva/cli/xds_config.hpp>
 #include <kuva/core/file.hpp>
+#include <kuva/core/time_zone.hpp>
 #include <kuva/sandbox/rejection.hpp>
 
 #include <fmt/format.h>
@@ -17,6 +19,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t k_max_port = 65535;
+
+// OIDs of sandboxes: made from UUIDs of our own, no real community's.
+constexpr std::string_view k_home_community = "2.25.323701317211191435552057009546671284519";
+constexpr std::string_view k_repository = "2.25.177683864096031500664642603526992195562";
+constexpr std::string_view k_imaging_source = "2.25.199530081977299303044363581234197051572";
+constexpr std::string_view k_source_id = "2.25.79521642440505611481179814020260446741";
+constexpr std::string_view k_accession_authority = "2.25.99596302889509393244717523430655219096";
 
 template <typename T, typename U>
 void assign(T& value, const std::optional<U>& read) {
@@ -81,6 +90,92 @@ sandbox::KnownAe read_known_ae(TomlReader& reader) {
   return known;
 }
 
+void read_metadata_code(TomlReader& parent, std::string_view key, xds::Code& value) {
+  if (auto reader = parent.table(key)) {
+    const auto code = reader->text("code");
+    const auto scheme = reader->text("scheme");
+    if (!code || !scheme) {
+      reader->fail(code ? "scheme" : "code", "is missing");
+    }
+    value = {*code, *scheme, reader->text("display").value_or(*code)};
+    reader->finish();
+  }
+}
+
+void read_web(TomlReader& reader, sandbox::WebSettings& web) {
+  assign(web.port, reader.integer("port", 0, k_max_port));
+  web.tls = reader.choice("security", {"plain", "tls"}).value_or(1) == 1;
+  assign(web.most_request_bytes, reader.integer("most_request_bytes", 1024, std::int64_t{1} << 30U));
+  assign(web.token_file, reader.path("token_file"));
+  reader.finish();
+  if (!web.port) {
+    reader.fail("port", "is missing");
+  }
+}
+
+void read_xds(TomlReader& reader, sandbox::XdsSettings& xds) {
+  if (const auto home = read_oid(reader, "home_community")) {
+    xds.home_community = "urn:oid:" + *home;
+  }
+  assign(xds.is_gateway, reader.boolean("gateway"));
+  assign(xds.repository, read_oid(reader, "repository"));
+  assign(xds.imaging_source, read_oid(reader, "imaging_source"));
+  assign(xds.source_id, read_oid(reader, "source_id"));
+  assign(xds.most_results, reader.integer("most_results", 0, std::numeric_limits<std::int32_t>::max()));
+  assign(xds.documents, reader.path("documents"));
+  assign(xds.patient_authority, read_oid(reader, "patient_authority"));
+  if (auto issuers = reader.table("issuers")) {
+    for (const std::string& issuer : issuers->keys()) {
+      xds.issuers[issuer] = *read_oid(*issuers, issuer);
+    }
+    issuers->finish();
+  }
+  assign(xds.accession_authority, read_oid(reader, "accession_authority"));
+  if (auto modalities = reader.texts("modalities"); !modalities.empty()) {
+    xds.modalities = std::move(modalities);
+  }
+  assign(xds.modality_scheme, reader.text("modality_scheme"));
+  assign(xds.body_part_scheme, reader.text("body_part_scheme"));
+  assign(xds.study_code_scheme, reader.text("study_code_scheme"));
+  read_metadata_code(reader, "class_code", xds.class_code);
+  read_metadata_code(reader, "type_code", xds.type_code);
+  read_metadata_code(reader, "confidentiality", xds.confidentiality);
+  read_metadata_code(reader, "practice_setting", xds.practice_setting);
+  read_metadata_code(reader, "facility", xds.facility);
+  read_metadata_code(reader, "document_class", xds.document_class);
+  read_metadata_code(reader, "document_format", xds.document_format);
+  assign(xds.language, reader.text("language"));
+  if (const auto zone = reader.text("time_zone")) {
+    xds.time_zone = TimeZone::load(*zone).name();
+  }
+  reader.finish();
+  for (const auto& [key, value] :
+       {std::pair("home_community", &xds.home_community), std::pair("repository", &xds.repository),
+        std::pair("imaging_source", &xds.imaging_source)}) {
+    if (value->empty()) {
+      reader.fail(key, "is missing");
+    }
+  }
+}
+
+void read_assertion_rules(TomlReader& reader, sandbox::AssertionRules& rules) {
+  rules.demanded = reader.boolean("demanded").value_or(true);
+  assign(rules.trust.ca_file, reader.path("ca_file"));
+  rules.trust.accept_sha1 = reader.boolean("accept_sha1").value_or(false);
+  rules.trust.issuers = reader.texts("issuers");
+  rules.trust.audiences = reader.texts("audiences");
+  rules.trust.required_attributes = reader.texts("required_attributes");
+  assign(rules.trust.skew, reader.duration("skew"));
+  assign(rules.purpose_attribute, reader.text("purpose_attribute"));
+  rules.purposes = reader.texts("purposes");
+  assign(rules.registry_specifier_attribute, reader.text("registry_specifier_attribute"));
+  rules.registry_specifiers = reader.texts("registry_specifiers");
+  reader.finish();
+  if (rules.demanded && rules.trust.ca_file.empty()) {
+    reader.fail("ca_file", "is missing: whose signatures are trusted");
+  }
+}
+
 std::uint16_t free_port(std::uint16_t wanted, std::vector<std::unique_ptr<net::Listener>>& taken) {
   if (wanted != 0) {
     return wanted;
@@ -112,6 +207,26 @@ ca_file = "tls/ca.pem"
 certificate_file = "tls/server.pem"
 key_file = "tls/server.key"
 
+# HTTPS: /xds/registry, /xds/repository, /xds/imaging, /xds/gateway for all three; WADO-RS at /dicom-web.
+[web]
+port = {}
+
+# What the registry says in metadata. The OIDs are the sandbox's own.
+[xds]
+home_community = "{}"
+repository = "{}"
+imaging_source = "{}"
+source_id = "{}"
+accession_authority = "{}"
+# Imaging documents (CDA) that are put here are registered.
+documents = "documents"
+
+# The assertions of requests: demanded only when this says so, as the archive does.
+[xua]
+demanded = false
+ca_file = "tls/ca.pem"
+audiences = ["urn:kuva:sandbox"]
+
 # Calling AE titles that are known, and where reports to them go.
 [[known_ae]]
 ae_title = "KUVA"
@@ -125,7 +240,61 @@ host = "127.0.0.1"
 port = {}
 security = "plain"
 )",
-                     ports.plain, ports.tls, ports.listen, ports.plain_listen);
+                     ports.plain, ports.tls, ports.web, k_home_community, k_repository, k_imaging_source, k_source_id,
+                     k_accession_authority, ports.listen, ports.plain_listen);
+}
+
+// Registry, repository and imaging document source of the sandbox, for a target of this name.
+std::string xds_toml(std::string_view target, const SandboxPorts& ports) {
+  return fmt::format(R"(
+[target.{0}.xds]
+query_url = "https://127.0.0.1:{1}/xds/registry"
+home_community = "{2}"
+[target.{0}.xds.repositories]
+"{3}" = "https://127.0.0.1:{1}/xds/repository"
+[target.{0}.xds.imaging_sources]
+"{4}" = "https://127.0.0.1:{1}/xds/imaging"
+[target.{0}.xds.tls]
+ca_file = "tls/ca.pem"
+certificate_file = "tls/client.pem"
+key_file = "tls/client.key"
+
+[target.{0}.wado]
+base_url = "https://127.0.0.1:{1}/dicom-web"
+[target.{0}.wado.tls]
+ca_file = "tls/ca.pem"
+certificate_file = "tls/client.pem"
+key_file = "tls/client.key"
+)",
+                     target, ports.web, k_home_community, k_repository, k_imaging_source);
+}
+
+// The same with assertions, for when the sandbox demands them.
+std::string xua_toml(const SandboxPorts& ports) {
+  return fmt::format(R"(
+# As sandbox, with a signed assertion in each request: with --user user.toml.
+[target.sandbox-xua]
+host = "127.0.0.1"
+port = {}
+called_ae = "KUVASANDBOX"
+calling_ae = "KUVA"
+
+[target.sandbox-xua.tls]
+ca_file = "tls/ca.pem"
+certificate_file = "tls/client.pem"
+key_file = "tls/client.key"
+
+[target.sandbox-xua.listener]
+host = "127.0.0.1"
+port = {}
+{}
+[target.sandbox-xua.xua]
+issuer = "urn:kuva:sandbox:user"
+audiences = ["urn:kuva:sandbox"]
+certificate_file = "tls/signing.pem"
+key_file = "tls/signing.key"
+)",
+                     ports.tls, ports.listen, xds_toml("sandbox-xua", ports));
 }
 
 std::string kuva_toml(const SandboxPorts& ports) {
@@ -144,7 +313,7 @@ key_file = "tls/client.key"
 [target.sandbox.listener]
 host = "127.0.0.1"
 port = {}
-
+{}
 [target.sandbox-plain]
 host = "127.0.0.1"
 port = {}
@@ -155,9 +324,24 @@ security = "plain"
 [target.sandbox-plain.listener]
 host = "127.0.0.1"
 port = {}
-)",
-                     ports.tls, ports.listen, ports.plain, ports.plain_listen);
+{})",
+                     ports.tls, ports.listen, xds_toml("sandbox", ports), ports.plain, ports.plain_listen,
+                     xds_toml("sandbox-plain", ports)) +
+         xua_toml(ports);
 }
+
+// Who asks, for targets with assertions.
+constexpr std::string_view k_user = R"(# A user of the sandbox, for --user; kuva.toml(5), USER FILES.
+id = "kuva-sandbox-user"
+name = "Testaaja Tiina"
+organization = "Hiekkalaatikko"
+organization_id = "2.25.79521642440505611481179814020260446741"
+purpose = "treatment"
+
+[[role]]
+code = "physician"
+code_system = "2.25.79521642440505611481179814020260446741"
+)";
 
 // Made up for the sandbox's own sample study: a real list is put in its place by those who have one.
 constexpr std::string_view k_study_codes =
@@ -219,6 +403,17 @@ sandbox::Settings load_sandbox_config(const fs::path& file) {
   if (auto timeouts = reader.table("timeouts")) {
     read_timeouts(*timeouts, settings.timeouts);
   }
+  if (auto web = reader.table("web")) {
+    read_web(*web, settings.web);
+  }
+  if (auto xds = reader.table("xds")) {
+    read_xds(*xds, settings.xds);
+  } else if (settings.web.port) {
+    reader.fail("xds", "is missing: [web] serves a registry");
+  }
+  if (auto xua = reader.table("xua")) {
+    read_assertion_rules(*xua, settings.web.assertions);
+  }
   for (TomlReader& known : reader.tables("known_ae")) {
     settings.known_aes.push_back(read_known_ae(known));
   }
@@ -244,12 +439,17 @@ SandboxPorts init_sandbox(const fs::path& directory, SandboxPorts ports) {
   }
   {
     std::vector<std::unique_ptr<net::Listener>> taken;
-    for (std::uint16_t* port : {&ports.plain, &ports.tls, &ports.listen, &ports.plain_listen}) {
+    for (std::uint16_t* port : {&ports.plain, &ports.tls, &ports.listen, &ports.plain_listen, &ports.web}) {
       *port = free_port(*port, taken);
     }
   }
   sandbox::make_certificates(directory);
+  fs::create_directory(directory / "documents", error);
+  if (error) {
+    throw write_error(directory / "documents", error.value());
+  }
   write_file(directory / "study-codes.txt", k_study_codes);
+  write_file(directory / "user.toml", k_user);
   write_file(directory / "kuva.toml", kuva_toml(ports));
   write_file(directory / "sandbox.toml", sandbox_toml(ports));
   return ports;

@@ -16,6 +16,7 @@ struct SandboxPorts {
   std::uint16_t tls = 0;
   std::uint16_t listen = 0;        // reports over TLS, [target.sandbox]
   std::uint16_t plain_listen = 0;  // reports in plain text, [target.sandbox-plain]
+  std::uint16_t web = 0;           // registry, repository, imaging document source, WADO-RS
 };
 
 // Makes `directory` a sandbox: certificates, sandbox.toml, kuva.toml with [target.sandbox] and [target.sandbox-plain],

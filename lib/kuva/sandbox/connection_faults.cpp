@@ -157,9 +157,9 @@ void ConnectionFaults::pause(milliseconds duration) const {
 
 // --- connection and association
 
-std::vector<FaultRule> ConnectionFaults::at_connect() {
-  FaultScope scope = m_plan.begin(FaultPoint::connect, {});
-  std::vector<FaultRule> fired = fire(FaultPoint::connect, scope, {{}, m_circumstances.tls, {}, {}});
+std::vector<FaultRule> ConnectionFaults::at_connect(FaultPoint point) {
+  FaultScope scope = m_plan.begin(point, {});
+  std::vector<FaultRule> fired = fire(point, scope, {{}, m_circumstances.tls, {}, {}});
   for (const FaultRule& rule : fired) {
     write(rule);
     if (rule.action == FaultAction::delay || rule.action == FaultAction::silent) {

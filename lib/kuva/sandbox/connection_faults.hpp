@@ -42,7 +42,7 @@ class ConnectionFaults {
   ConnectionFaults(FaultPlan& plan, Transcript& transcript, Circumstances circumstances);
 
   // Before TLS. Throws FaultEnded where the connection is to be closed; the rules about TLS are the caller's.
-  std::vector<FaultRule> at_connect();
+  std::vector<FaultRule> at_connect(FaultPoint point = FaultPoint::connect);
   std::unique_ptr<net::Stream> wrap(std::unique_ptr<net::Stream> stream);
   // Changes what is answered to an association request. Throws FaultEnded.
   void at_associate(const ul::AssociateRequest& request, ul::Association::Decision& decision);

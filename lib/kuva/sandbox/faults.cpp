@@ -22,6 +22,11 @@ constexpr auto k_points = std::to_array<Word<FaultPoint>>({
     {FaultPoint::echo, "echo"},
     {FaultPoint::release, "release"},
     {FaultPoint::report, "report"},
+    {FaultPoint::web_connect, "web-connect"},
+    {FaultPoint::query, "query"},
+    {FaultPoint::documents, "documents"},
+    {FaultPoint::images, "images"},
+    {FaultPoint::wado, "wado"},
 });
 
 constexpr auto k_actions = std::to_array<Word<FaultAction>>({
@@ -57,6 +62,17 @@ constexpr auto k_actions = std::to_array<Word<FaultAction>>({
     {FaultAction::both_lists, "both-lists"},
     {FaultAction::stranger, "stranger"},
     {FaultAction::no_role, "no-role"},
+    {FaultAction::soap_fault, "soap-fault"},
+    {FaultAction::http_status, "http-status"},
+    {FaultAction::registry_error, "registry-error"},
+    {FaultAction::missing_part, "missing-part"},
+    {FaultAction::wrong_cid, "wrong-cid"},
+    {FaultAction::cut, "cut"},
+    {FaultAction::wrong_digest, "wrong-digest"},
+    {FaultAction::clock, "clock"},
+    {FaultAction::bare_response, "bare-response"},
+    {FaultAction::wrong_relates_to, "wrong-relates-to"},
+    {FaultAction::wrong_action, "wrong-action"},
 });
 
 template <typename Enum, std::size_t Size>
@@ -118,6 +134,25 @@ constexpr auto k_abilities = std::to_array<Ability>({
     {FaultPoint::release, FaultAction::abort},
     {FaultPoint::release, FaultAction::bad_pdu},
     {FaultPoint::release, FaultAction::collision},
+    {FaultPoint::web_connect, FaultAction::tls},
+    {FaultPoint::web_connect, FaultAction::silent},
+    {FaultPoint::web_connect, FaultAction::delay},
+    {FaultPoint::web_connect, FaultAction::close},
+    {FaultPoint::query, FaultAction::bare_response},
+    {FaultPoint::documents, FaultAction::bare_response},
+    {FaultPoint::documents, FaultAction::partial},
+    {FaultPoint::documents, FaultAction::missing_part},
+    {FaultPoint::documents, FaultAction::wrong_cid},
+    {FaultPoint::documents, FaultAction::wrong_digest},
+    {FaultPoint::images, FaultAction::bare_response},
+    {FaultPoint::images, FaultAction::partial},
+    {FaultPoint::images, FaultAction::missing_part},
+    {FaultPoint::images, FaultAction::wrong_cid},
+    {FaultPoint::images, FaultAction::wrong_digest},
+    {FaultPoint::wado, FaultAction::partial},
+    {FaultPoint::wado, FaultAction::missing_part},
+    {FaultPoint::wado, FaultAction::wrong_digest},
+    {FaultPoint::query, FaultAction::partial},
 });
 
 // What can happen to any request.
@@ -125,6 +160,18 @@ constexpr auto k_request_actions = std::to_array<FaultAction>(
     {FaultAction::status, FaultAction::silent, FaultAction::delay, FaultAction::close, FaultAction::reset,
      FaultAction::abort, FaultAction::release, FaultAction::bad_pdu, FaultAction::twice, FaultAction::wrong_message_id,
      FaultAction::other_instance, FaultAction::other_message, FaultAction::no_status, FaultAction::out_of_order});
+
+// What can happen to any answer over HTTP, and to those in SOAP.
+constexpr auto k_web_actions =
+    std::to_array<FaultAction>({FaultAction::silent, FaultAction::delay, FaultAction::close, FaultAction::http_status,
+                                FaultAction::cut, FaultAction::drip, FaultAction::clock});
+constexpr auto k_soap_actions = std::to_array<FaultAction>(
+    {FaultAction::soap_fault, FaultAction::registry_error, FaultAction::wrong_relates_to, FaultAction::wrong_action});
+
+template <std::size_t Size>
+bool holds(const std::array<FaultAction, Size>& actions, FaultAction action) {
+  return std::find(actions.begin(), actions.end(), action) != actions.end();
+}
 
 bool is_request(FaultPoint point) {
   return point == FaultPoint::store || point == FaultPoint::commit || point == FaultPoint::echo;
@@ -159,6 +206,11 @@ bool is_implemented(FaultPoint point, FaultAction action) {
       std::find(k_request_actions.begin(), k_request_actions.end(), action) != k_request_actions.end()) {
     return true;
   }
+  const bool is_soap = point == FaultPoint::query || point == FaultPoint::documents || point == FaultPoint::images;
+  if (((is_soap || point == FaultPoint::wado) && holds(k_web_actions, action)) ||
+      (is_soap && holds(k_soap_actions, action))) {
+    return true;
+  }
   return std::any_of(k_abilities.begin(), k_abilities.end(), [point, action](const Ability& ability) {
     return ability.point == point && ability.action == action;
   });
@@ -172,8 +224,8 @@ bool FaultPlan::has(FaultPoint point) const {
 FaultScope FaultPlan::begin(FaultPoint point, std::string_view calling_ae) {
   const std::lock_guard lock(m_mutex);
   FaultScope scope;
-  if (point == FaultPoint::connect) {
-    scope.of_all = ++m_connections;
+  if (point == FaultPoint::connect || point == FaultPoint::web_connect) {
+    scope.of_all = ++(point == FaultPoint::connect ? m_connections : m_web_connections);
     return scope;
   }
   scope.of_all = ++m_associations;

@@ -18,7 +18,21 @@ namespace kuva::sandbox {
 
 // Where in an exchange a rule is looked up, and what its counters count: TCP connections, association requests,
 // C-STORE, N-ACTION and C-ECHO requests, A-RELEASE-RQ, storage commitment reports that are due.
-enum class FaultPoint { connect, associate, store, commit, echo, release, report };
+enum class FaultPoint {
+  connect,
+  associate,
+  store,
+  commit,
+  echo,
+  release,
+  report,
+  // Of HTTP: a connection; ITI-18 and ITI-38; ITI-43 and ITI-39; RAD-69 and RAD-75; WADO-RS.
+  web_connect,
+  query,
+  documents,
+  images,
+  wado
+};
 std::string_view to_string(FaultPoint point);
 std::optional<FaultPoint> fault_point(std::string_view word);
 
@@ -61,7 +75,19 @@ enum class FaultAction {
   partial,
   both_lists,
   stranger,
-  no_role
+  no_role,
+  // Of an answer over HTTP.
+  soap_fault,
+  http_status,
+  registry_error,
+  missing_part,
+  wrong_cid,
+  cut,
+  wrong_digest,
+  clock,
+  bare_response,
+  wrong_relates_to,
+  wrong_action
 };
 std::string_view to_string(FaultAction action);
 std::optional<FaultAction> fault_action(std::string_view word);
@@ -152,6 +178,13 @@ struct FaultRule {
   std::uint16_t hold = 2;  // out_of_order: so many answers are sent last to first
   BadPdu pdu = BadPdu::unrecognised;
   TlsFault tls = TlsFault::expired;
+  // Of HTTP.
+  int http_status = 503;
+  std::string code;     // of a SOAP fault: Sender or Receiver; of a registry error
+  std::string subcode;  // local name, in the namespace of WS-Security
+  std::string reason;   // of a SOAP fault, codeContext of a registry error
+  bool is_warning = false;
+  bool is_behind = false;  // clock: in the past
 };
 
 struct FaultSettings {
@@ -195,6 +228,7 @@ class FaultPlan {
   std::map<std::size_t, std::uint64_t> m_counts;
   std::map<std::size_t, std::uint64_t> m_fired;
   std::uint64_t m_connections = 0;
+  std::uint64_t m_web_connections = 0;
   std::uint64_t m_associations = 0;
   std::map<std::string, std::uint64_t, std::less<>> m_associations_of;
 };

@@ -9,6 +9,8 @@
 #include <kuva/sandbox/sandbox.hpp>
 #include <kuva/sandbox/session.hpp>
 #include <kuva/sandbox/tls_faults.hpp>
+#include <kuva/sandbox/wado_service.hpp>
+#include <kuva/sandbox/web_services.hpp>
 
 #include <fmt/format.h>
 
@@ -112,6 +114,7 @@ class Server : public Sandbox {
 
   std::optional<std::uint16_t> plain_port() const override { return port_of(m_plain); }
   std::optional<std::uint16_t> tls_port() const override { return port_of(m_tls); }
+  std::optional<std::uint16_t> web_port() const override { return port_of(m_web_listener); }
   void stop(milliseconds limit) override { stop_all(limit); }
 
  private:
@@ -119,9 +122,15 @@ class Server : public Sandbox {
     return listener ? std::optional(listener->port()) : std::nullopt;
   }
   void stop_all(milliseconds limit);
-  void listen(net::Listener& listener, std::shared_ptr<const net::TlsContext> tls);
-  void admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<const net::TlsContext> tls);
-  void serve(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
+  // What serves a connection.
+  using Serve = void (Server::*)(Worker&, net::Incoming&, const std::shared_ptr<const net::TlsContext>&);
+  void listen(net::Listener& listener, std::shared_ptr<const net::TlsContext> tls, Serve serve);
+  void admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<const net::TlsContext> tls, Serve serve);
+  std::unique_ptr<net::Stream> open(Worker& worker, net::Incoming& incoming,
+                                    const std::shared_ptr<const net::TlsContext>& tls, std::uint64_t number,
+                                    ConnectionFaults& faults, FaultPoint point);
+  void serve_dicom(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
+  void serve_web(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
   void deliver_reports(Worker& worker);
   void deliver(Worker& worker, DueReport report);
   std::uint16_t exchange(dimse::Messenger& messenger, std::uint64_t number, const DueReport& report,
@@ -135,11 +144,13 @@ class Server : public Sandbox {
   ReportQueue m_reports;
   FaultPlan m_faults;
   TlsFaults m_tls_faults;
+  std::unique_ptr<WebServices> m_web;
   Repository m_repository;
   std::shared_ptr<const net::TlsContext> m_server_tls;
   std::shared_ptr<const net::TlsContext> m_client_tls;
   std::unique_ptr<net::Listener> m_plain;
   std::unique_ptr<net::Listener> m_tls;
+  std::unique_ptr<net::Listener> m_web_listener;
 
   std::stop_source m_stop;
   std::atomic<std::uint64_t> m_last_association = 0;
@@ -159,7 +170,8 @@ Server::Server(const Settings& settings)
       m_reports(settings.storage / ".reports", settings.durable),
       m_faults(settings.faults),
       m_tls_faults(settings.tls),
-      m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_client_tls, m_faults} {
+      m_web(settings.web.port ? std::make_unique<WebServices>(m_settings, m_archive, m_transcript, m_faults) : nullptr),
+      m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_client_tls, m_faults, m_web} {
   bool reports_over_tls = false;
   for (const KnownAe& known : m_settings.known_aes) {
     reports_over_tls = reports_over_tls || (known.endpoint && known.tls);
@@ -169,7 +181,7 @@ Server::Server(const Settings& settings)
       static_cast<void>(m_tls_faults.context(rule.tls));  // what cannot be done is said now
     }
   }
-  if (m_settings.tls_port) {
+  if (m_settings.tls_port || (m_settings.web.port && m_settings.web.tls)) {
     m_server_tls = net::TlsContext::server(m_settings.tls);
   }
   if (reports_over_tls) {
@@ -181,6 +193,11 @@ Server::Server(const Settings& settings)
   if (m_settings.tls_port) {
     m_tls = net::Listener::open({m_settings.bind_host, *m_settings.tls_port});
   }
+  if (m_settings.web.port) {
+    m_web_listener = net::Listener::open({m_settings.bind_host, *m_settings.web.port});
+    m_web->set_base_url(fmt::format("{}://{}{}", m_settings.web.tls ? "https" : "http",
+                                    net::to_string({m_settings.bind_host, m_web_listener->port()}), k_wado_path));
+  }
   Json facts;
   facts["version"] = version();
   facts["aeTitle"] = m_settings.ae_title;
@@ -189,6 +206,9 @@ Server::Server(const Settings& settings)
   }
   if (m_tls) {
     facts["tlsPort"] = m_tls->port();
+  }
+  if (m_web_listener) {
+    facts["webPort"] = m_web_listener->port();
   }
   facts["instances"] = m_archive.instances();
   facts["reportsPending"] = m_reports.pending();
@@ -199,10 +219,14 @@ Server::Server(const Settings& settings)
       reporter.thread = std::jthread([this, &reporter] { deliver_reports(reporter); });
     }
     if (m_plain) {
-      m_listeners.emplace_back([this] { listen(*m_plain, nullptr); });
+      m_listeners.emplace_back([this] { listen(*m_plain, nullptr, &Server::serve_dicom); });
     }
     if (m_tls) {
-      m_listeners.emplace_back([this] { listen(*m_tls, m_server_tls); });
+      m_listeners.emplace_back([this] { listen(*m_tls, m_server_tls, &Server::serve_dicom); });
+    }
+    if (m_web_listener) {
+      m_listeners.emplace_back(
+          [this] { listen(*m_web_listener, m_settings.web.tls ? m_server_tls : nullptr, &Server::serve_web); });
     }
   } catch (const std::system_error&) {
     stop_all(milliseconds(0));
@@ -215,7 +239,7 @@ void Server::stop_all(milliseconds limit) {
     return;
   }
   m_is_stopped = true;
-  for (const auto& listener : {m_plain.get(), m_tls.get()}) {
+  for (const auto& listener : {m_plain.get(), m_tls.get(), m_web_listener.get()}) {
     if (listener != nullptr) {
       listener->close();
     }
@@ -258,11 +282,11 @@ void Server::stop_all(milliseconds limit) {
   m_transcript.write("sandbox-stopped", 0, facts);
 }
 
-void Server::listen(net::Listener& listener, std::shared_ptr<const net::TlsContext> tls) {
+void Server::listen(net::Listener& listener, std::shared_ptr<const net::TlsContext> tls, Serve serve) {
   while (!m_stop.stop_requested()) {
     try {
       if (auto incoming = listener.accept(Deadline::after(k_accept_slice))) {
-        admit(std::move(incoming), tls);
+        admit(std::move(incoming), tls, serve);
       }
     } catch (const Error& error) {
       // Out of descriptors, or a connection that was gone before it was taken.
@@ -278,7 +302,7 @@ void Server::reap() {
   std::erase_if(m_workers, [](const std::unique_ptr<Worker>& worker) { return worker->is_done.load(); });
 }
 
-void Server::admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<const net::TlsContext> tls) {
+void Server::admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<const net::TlsContext> tls, Serve serve) {
   const std::lock_guard lock(m_workers_mutex);
   if (m_workers.size() >= m_settings.max_associations + k_surplus) {
     return;
@@ -286,9 +310,9 @@ void Server::admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<cons
   m_workers.push_back(std::make_unique<Worker>());
   Worker& worker = *m_workers.back();
   try {
-    worker.thread = std::jthread([this, &worker, tls = std::move(tls), connection = std::move(incoming)] {
+    worker.thread = std::jthread([this, &worker, serve, tls = std::move(tls), connection = std::move(incoming)] {
       worker.handle.hold([raw = connection.get()] { raw->shutdown(); });
-      serve(worker, *connection, tls);
+      (this->*serve)(worker, *connection, tls);
       worker.handle.drop();
       worker.is_done = true;
     });
@@ -298,16 +322,14 @@ void Server::admit(std::unique_ptr<net::Incoming> incoming, std::shared_ptr<cons
   }
 }
 
-void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls) {
-  const std::uint64_t number = ++m_last_association;
-  Json peer_facts{{"peer", incoming.peer().to_json()}};
-  ConnectionFaults faults(m_faults, m_transcript,
-                          {number, tls != nullptr, m_settings.idle_timeout, m_stop.get_token()});
-  std::unique_ptr<net::Stream> stream;
+// TLS, if any, with its faults. Null: the connection has ended, and the transcript says how.
+std::unique_ptr<net::Stream> Server::open(Worker& worker, net::Incoming& incoming,
+                                          const std::shared_ptr<const net::TlsContext>& tls, std::uint64_t number,
+                                          ConnectionFaults& faults, FaultPoint point) {
   try {
     auto context = tls;
     bool ends_abruptly = false;
-    for (const FaultRule& rule : m_faults.is_empty() ? std::vector<FaultRule>() : faults.at_connect()) {
+    for (const FaultRule& rule : m_faults.is_empty() ? std::vector<FaultRule>() : faults.at_connect(point)) {
       if (rule.action == FaultAction::tls) {
         context = m_tls_faults.context(rule.tls);
         ends_abruptly = rule.tls == TlsFault::no_close_notify;
@@ -318,12 +340,44 @@ void Server::serve(Worker& worker, net::Incoming& incoming, const std::shared_pt
     if (ends_abruptly) {
       held->end_abruptly();
     }
-    stream = std::move(held);
+    return held;
   } catch (const Error& error) {
-    peer_facts["error"] = error.to_json();
-    m_transcript.write(tls ? "tls-failed" : "connection-failed", number, peer_facts);
-    return;
+    m_transcript.write(tls ? "tls-failed" : "connection-failed", number,
+                       Json{{"peer", incoming.peer().to_json()}, {"error", error.to_json()}});
   } catch (const FaultEnded&) {
+    // It is in the transcript.
+  }
+  return nullptr;
+}
+
+void Server::serve_web(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls) {
+  const std::uint64_t number = ++m_last_association;
+  ConnectionFaults faults(m_faults, m_transcript,
+                          {number, tls != nullptr, m_settings.idle_timeout, m_stop.get_token()});
+  const auto stream = open(worker, incoming, tls, number, faults, FaultPoint::web_connect);
+  if (!stream) {
+    return;
+  }
+  try {
+    m_web->serve(*stream, number, tls != nullptr, m_stop.get_token());
+  } catch (const Error& error) {
+    m_transcript.write("connection-failed", number,
+                       Json{{"peer", stream->peer().to_json()}, {"error", error.to_json()}});
+  } catch (const std::exception& error) {
+    m_transcript.write(
+        "connection-failed", number,
+        Json{{"peer", stream->peer().to_json()}, {"error", Error(kind("internal"), error.what()).to_json()}});
+  }
+  stream->close(Deadline::after(m_settings.timeouts.abort));
+}
+
+void Server::serve_dicom(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls) {
+  const std::uint64_t number = ++m_last_association;
+  Json peer_facts{{"peer", incoming.peer().to_json()}};
+  ConnectionFaults faults(m_faults, m_transcript,
+                          {number, tls != nullptr, m_settings.idle_timeout, m_stop.get_token()});
+  auto stream = open(worker, incoming, tls, number, faults, FaultPoint::connect);
+  if (!stream) {
     return;
   }
   if (!m_faults.is_empty()) {
@@ -440,6 +494,7 @@ void Server::deliver(Worker& worker, DueReport report) {
   };
   try {
     const auto contents = make_reports(m_archive, report, m_settings.ae_title);
+    register_committed(m_repository, contents);
     facts["committed"] = contents.back().committed.size();
     facts["failed"] = contents.back().failed.size();
 

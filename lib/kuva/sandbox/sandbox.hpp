@@ -3,6 +3,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/net/stream.hpp>
 #include <kuva/sandbox/faults.hpp>
+#include <kuva/sandbox/xds_settings.hpp>
 #include <kuva/ul/association.hpp>
 
 #include <chrono>
@@ -64,9 +65,12 @@ struct Settings {
   std::chrono::milliseconds idle_timeout{300'000};
   ul::Timeouts timeouts;
   FaultSettings faults;
+  WebSettings web;
+  XdsSettings xds;
 };
 
-// The repository on a laptop: C-ECHO, C-STORE, Storage Commitment as SCP. Library code: prints nothing.
+// The repository on a laptop: the DICOM services as SCP; registry, repository, imaging document source and WADO-RS over
+// HTTP. Library code: prints nothing.
 class Sandbox {
  public:
   // Opens the ports and reads the index of what is stored. Errors: listen.failed, tls.config, local.*.
@@ -74,6 +78,7 @@ class Sandbox {
   virtual ~Sandbox() = default;  // stops
   virtual std::optional<std::uint16_t> plain_port() const = 0;
   virtual std::optional<std::uint16_t> tls_port() const = 0;
+  virtual std::optional<std::uint16_t> web_port() const = 0;
   // Takes no more associations, lets messages that are under way finish within `limit`, then aborts the rest. Reports
   // that are not delivered are kept in the storage and tried again at the next start.
   virtual void stop(std::chrono::milliseconds limit) = 0;

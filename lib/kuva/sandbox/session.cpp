@@ -26,7 +26,43 @@ Json facts_of(const DueReport& report, const dimse::CommitmentReport& content) {
   return json;
 }
 
+// What is registered of a study follows a rejection before that is answered.
+class Following : public dimse::StoreReception {
+ public:
+  Following(std::unique_ptr<dimse::StoreReception> reception, WebServices& web, std::set<std::string>& studies)
+      : m_reception(std::move(reception)), m_web(web), m_studies(studies) {}
+
+  void write(std::span<const std::byte> data) override { m_reception->write(data); }
+  dimse::Command finish(const dimse::Command& response) override {
+    dimse::Command answer = m_reception->finish(response);
+    m_web.update_registered(m_studies);
+    m_studies.clear();
+    return answer;
+  }
+
+ private:
+  std::unique_ptr<dimse::StoreReception> m_reception;
+  WebServices& m_web;
+  std::set<std::string>& m_studies;
+};
+
 }  // namespace
+
+void register_committed(const Repository& repository, const std::vector<dimse::CommitmentReport>& reports) {
+  if (!repository.web) {
+    return;
+  }
+  std::set<std::string> studies;
+  for (const dimse::CommitmentReport& report : reports) {
+    for (const dimse::SopReference& reference : report.committed) {
+      const auto object = repository.archive.look([&](Index& index) { return index.find(reference.sop_instance_uid); });
+      if (object) {
+        studies.insert(object->study_instance_uid);
+      }
+    }
+  }
+  repository.web->register_studies(studies);
+}
 
 std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, unsigned attempts) {
   constexpr std::chrono::milliseconds k_longest{600'000};
@@ -184,6 +220,7 @@ void Session::report_if_due(dimse::Messenger& messenger) {
 
 void Session::begin_report(dimse::Messenger& messenger, DueReport report) {
   const auto contents = make_reports(m_repository.archive, report, m_repository.settings.ae_title);
+  register_committed(m_repository, contents);
   m_unsent_reports.assign(contents.begin(), contents.end());
   m_reporting = std::move(report);
   send_report(messenger);
@@ -225,6 +262,14 @@ void Session::report_answered(const dimse::Messenger::Message& message) {
   m_repository.transcript.write("report-delivered", m_number, facts);
 }
 
+std::unique_ptr<dimse::StoreReception> Session::receive(const StoreRules& rules,
+                                                        const dimse::Messenger::Message& message,
+                                                        const ul::AcceptedContext& context) {
+  auto reception = receive_object(rules, m_peer, message.command, context, m_note);
+  return m_repository.web ? std::make_unique<Following>(std::move(reception), *m_repository.web, m_rejected_studies)
+                          : std::move(reception);
+}
+
 // Puts the faults between the services and the association.
 void Session::set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dimse::Services& services) {
   const auto trace_sent = [this](const dimse::Messenger::Message& message) { trace(message, false); };
@@ -235,8 +280,7 @@ void Session::set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dims
                                                           const ul::AcceptedContext& context) {
     m_note = {};
     auto refusal = m_faults->at_request(FaultPoint::store, messenger, message, trace_sent);
-    return m_faults->wrap(refusal ? refuse_object(std::move(*refusal), m_note)
-                                  : receive_object(rules, m_peer, message.command, context, m_note),
+    return m_faults->wrap(refusal ? refuse_object(std::move(*refusal), m_note) : receive(rules, message, context),
                           m_note);
   };
   services.action = [this, &messenger, trace_sent](const dimse::Messenger::Message& message, const dicom::DataSet& data,
@@ -259,11 +303,14 @@ void Session::run(std::stop_token stop) {
   StoreRules rules{m_repository.settings, m_repository.archive, m_repository.study_codes,
                    [this](const std::string& study, StudyChange change) {
                      note_study_change(m_repository.settings, m_repository.reports, study, change);
+                     if (change == StudyChange::rejected) {
+                       m_rejected_studies.insert(study);
+                     }
                    },
                    nullptr};
   dimse::Services services;
   services.store = [this, &rules](const dimse::Messenger::Message& message, const ul::AcceptedContext& context) {
-    return receive_object(rules, m_peer, message.command, context, m_note);
+    return receive(rules, message, context);
   };
   services.action = [this, &messenger](const dimse::Messenger::Message& message, const dicom::DataSet& data,
                                        std::function<void(dimse::Messenger&)>&) {

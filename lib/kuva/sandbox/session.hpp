@@ -8,6 +8,7 @@
 #include <kuva/sandbox/report_queue.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 #include <kuva/sandbox/transcript.hpp>
+#include <kuva/sandbox/web_services.hpp>
 
 #include <cstdint>
 #include <deque>
@@ -27,7 +28,11 @@ struct Repository {
   Transcript& transcript;
   const std::shared_ptr<const net::TlsContext>& client_tls;
   FaultPlan& faults;
+  const std::unique_ptr<WebServices>& web;  // null: no registry
 };
+
+// What the reports call committed is registered, where there is a registry.
+void register_committed(const Repository& repository, const std::vector<dimse::CommitmentReport>& reports);
 
 // The reason for another attempt, doubled each time; nothing when there were enough.
 std::optional<std::chrono::milliseconds> retry_delay(const Settings& settings, unsigned attempts);
@@ -43,6 +48,8 @@ class Session {
   void run(std::stop_token stop);
 
  private:
+  std::unique_ptr<dimse::StoreReception> receive(const StoreRules& rules, const dimse::Messenger::Message& message,
+                                                 const ul::AcceptedContext& context);
   void set_up_faults(dimse::Messenger& messenger, StoreRules& rules, dimse::Services& services);
   dimse::Command act(dimse::Messenger& messenger, const dimse::Messenger::Message& message, const dicom::DataSet& data);
   bool plan_report(dimse::Messenger& messenger, dimse::CommitmentRequest request);
@@ -60,6 +67,7 @@ class Session {
   ul::Association& m_association;
   ConnectionFaults* m_faults;
   StoreNote m_note;
+  std::set<std::string> m_rejected_studies;  // by the object at hand
   // The report that is under way on this association, what of it is to be sent, and whether an answer is awaited.
   std::optional<DueReport> m_reporting;
   std::deque<dimse::CommitmentReport> m_unsent_reports;

@@ -100,7 +100,8 @@ TEST_CASE("each action's own keys") {
 TEST_CASE("what a fault file may not say") {
   CHECK(fault_of("action = 'silent'") == "1: fault.on: is missing");
   CHECK(fault_of("on = 'lunch'\naction = 'silent'") ==
-        "2: fault.on: must be connect, associate, store, commit, echo, release or report");
+        "2: fault.on: must be connect, associate, store, commit, echo, release, report, web-connect, query, documents, "
+        "images or wado");
   CHECK(fault_of("on = 'store'") == "1: fault.action: is missing");
   CHECK(fault_of("on = 'store'\naction = 'sing'") ==
         "3: fault.action: there is no action 'sing'; kuva-faults(5) lists them");

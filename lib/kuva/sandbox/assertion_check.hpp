@@ -1,0 +1,16 @@
+#pragma once
+
+#include <kuva/sandbox/xds_settings.hpp>
+#include <kuva/soap/message.hpp>
+
+#include <chrono>
+
+namespace kuva::sandbox {
+
+// Verifies the assertion of a request as the rules have it (ITI TF-2 3.40.4.1.3). Errors: RequestRefused with a fault
+// of WS-Security, subcode FailedAuthentication, FailedCheck, InvalidSecurity, InvalidSecurityToken or
+// UnsupportedAlgorithm.
+void check_assertion(const AssertionRules& rules, const soap::Message& request, bool is_query,
+                     std::chrono::system_clock::time_point now);
+
+}  // namespace kuva::sandbox
