@@ -25,7 +25,7 @@ constexpr kuva::cli::ToolInfo k_info{
         "  kuva-query -t kanta --patient 010181-900C --timeline\n"
         "  kuva-query -t kanta --patient 010181-900C --study-uid 1.2.3 | kuva-retrieve -t kanta -d out/\n"
         "  kuva-query -t kanta --stored-query GetFolders --param '$XDSFolderUniqueId=1.2.3'\n",
-    .documents = true,
+    .documents = "fhir|ehn",
 };
 
 void write(kuva::cli::Session& session, const QueryOptions& options, const QueryResult& result,

@@ -75,16 +75,19 @@ class HelpFormatter : public CLI::Formatter {
 
 }  // namespace
 
-void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool, bool documents) {
+void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool,
+                          std::string_view documents) {
   using Format = StandardOptions::Format;
   using Color = StandardOptions::Color;
   const auto group = [](CLI::Option* option) { option->group(k_standard_group); };
   std::vector<std::pair<std::string, Format>> formats{
       {"auto", Format::automatic}, {"text", Format::text}, {"json", Format::json}};
   std::string what = "Records as text or JSON lines; auto: text on a terminal";
-  if (documents) {
-    formats.insert(formats.end(), {{"fhir", Format::fhir}, {"ehn", Format::ehn}});
-    what = "Records as text or JSON lines, or one document; auto: text on a terminal";
+  for (const auto& [name, format] : {std::pair("fhir", Format::fhir), std::pair("ehn", Format::ehn)}) {
+    if (documents.find(name) != std::string_view::npos) {
+      formats.emplace_back(name, format);
+      what = "Records as text or JSON lines, or one document; auto: text on a terminal";
+    }
   }
   group(add_choice<Format>(app, "--format", options.format, formats, what));
   group(app.add_option("-o,--output", options.output, "Write the records to a file; - is standard output")

@@ -38,8 +38,11 @@ struct InputOptions {
   bool optional = false;
 };
 
-// `documents`: --format takes fhir and ehn too.
-void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool, bool documents = false);
+// `documents`: words that --format takes besides those of all tools: "fhir", "fhir|ehn".
+void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool,
+                          std::string_view documents = {});
+// The name of a positional that says what to do, and is part of the command that repeats a single item.
+inline constexpr const char* k_command_name = "COMMAND";
 void add_input_options(CLI::App& app, InputOptions& options);
 
 // One of a few words.

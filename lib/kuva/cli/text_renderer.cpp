@@ -1,6 +1,7 @@
 #include <kuva/cli/text_renderer.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/transfer_syntax.hpp>
+#include <kuva/dicom/uid.hpp>
 
 #include <fmt/format.h>
 
@@ -131,6 +132,43 @@ std::string finding_lines(const Json& record) {
   return lines;
 }
 
+std::string listed(const Json& record, const char* key) {
+  std::string text;
+  if (const auto list = record.find(key); list != record.end() && list->is_array()) {
+    for (const Json& value : *list) {
+      text += (text.empty() ? "" : ", ") + printable(value.is_string() ? value.get<std::string>() : to_line(value));
+    }
+  }
+  return text;
+}
+
+std::string document_text(const Json& kos) {
+  const Json& title = child(kos, "title");
+  std::string text =
+      fmt::format("{} ({}, {}): {} instances in {} series", text_of(title, "meaning"), text_of(title, "code"),
+                  text_of(title, "scheme"), number_of(kos, "instances"), number_of(kos, "series"));
+  if (number_of(kos, "studies") > 1) {
+    text += fmt::format(" of {} studies", number_of(kos, "studies"));
+  }
+  for (const auto& [key, word] : {std::pair("retrieveAETitles", "from"), std::pair("retrieveLocationUIDs", "at")}) {
+    if (const std::string values = listed(kos, key); !values.empty()) {
+      text += fmt::format(" {} {}", word, values);
+    }
+  }
+  return text;
+}
+
+// Of an instance that a document refers to.
+std::string reference_text(const Json& record) {
+  const std::string name(dicom::uid_name(text_of(record, "SOPClassUID")));
+  std::string text = name.empty() ? text_of(record, "SOPClassUID") : name;
+  const Json& from = child(record, "retrieveFrom");
+  add(text, text_of(from, "aeTitle"));
+  add(text, text_of(from, "locationUID"));
+  add(text, text_of(from, "url"));
+  return text;
+}
+
 std::string instance_line(const Json& record) {
   const auto path = record.find("path");
   std::string line = path == record.end() ? text_of(record, "SOPInstanceUID") : printable(path_from_json(*path));
@@ -141,6 +179,11 @@ std::string instance_line(const Json& record) {
     add(line, format_bytes(bytes));
   }
   add(line, text_of(record, "reason"));
+  if (const Json& kos = child(record, "kos"); !kos.empty()) {
+    add(line, document_text(kos));
+  } else if (text_of(record, "outcome") == "referenced") {
+    add(line, reference_text(record));
+  }
   return line;
 }
 
@@ -161,6 +204,26 @@ std::string document_line(const Json& record) {
   add(line, text_of(record, "title"));
   add(line, text_of(record, "uniqueId"));
   return line;
+}
+
+// Of kuva-kos diff: the sign stands first, so that a reader can pick lines by it.
+std::string comparison_text(const Json& record) {
+  const bool document = record.contains("document");
+  std::string text = fmt::format("{} {}", text_of(record, "sign"),
+                                 document ? "title, patient and study" : text_of(record, "SOPInstanceUID"));
+  if (!document) {
+    const std::string name(dicom::uid_name(text_of(record, "SOPClassUID")));
+    add(text, name.empty() ? text_of(record, "SOPClassUID") : name);
+    add(text, "series " + text_of(record, "SeriesInstanceUID"));
+  }
+  text += "\n";
+  if (const auto changes = record.find("changes"); changes != record.end() && changes->is_array()) {
+    for (const Json& change : *changes) {
+      text += fmt::format("    {}: {} | {}\n", text_of(change, "attribute"), text_of(change, "left"),
+                          text_of(change, "right"));
+    }
+  }
+  return text;
 }
 
 std::string study_line(const Json& record) {
@@ -200,16 +263,6 @@ std::string summary_line(const Json& record) {
     add(line, "interrupted");
   }
   return line;
-}
-
-std::string listed(const Json& record, const char* key) {
-  std::string text;
-  if (const auto list = record.find(key); list != record.end() && list->is_array()) {
-    for (const Json& value : *list) {
-      text += (text.empty() ? "" : ", ") + printable(value.is_string() ? value.get<std::string>() : to_line(value));
-    }
-  }
-  return text;
 }
 
 std::string syntax_names(const Json& record, const char* key) {
@@ -351,6 +404,8 @@ std::string render_text(const Json& record, bool color) {
     if (text_of(record, "step") == "conclusion") {
       return painted(record, text_of(record, "outcome"), k_outcome_width, color) + line + "\n";
     }
+  } else if (type == "comparison") {
+    return comparison_text(record);
   } else if (type == "error") {
     line = "the run";
   } else {

@@ -69,6 +69,9 @@ std::string repeating_command(const CLI::App& app, std::string_view tool) {
                                                                "trace",      "bundle", "verbose", "progress"};
   std::string command(tool);
   for (const CLI::Option* option : app.get_options()) {
+    if (option->count() != 0 && option->get_lnames().empty() && option->get_name(true) == k_command_name) {
+      command += " " + shell_quoted(option->results().front());
+    }
     if (option->count() == 0 || option->get_lnames().empty()) {
       continue;
     }

@@ -25,7 +25,7 @@ struct ToolInfo {
   std::string_view examples;  // two spaces before each line, newline at the end of each
   bool flush_each = true;     // records leave one by one (network); else in blocks where no terminal reads them
   bool serves = false;        // a signal is the ordinary end of the work
-  bool documents = false;     // --format takes fhir and ehn too
+  std::string_view documents = {};  // words of --format besides those of all tools: "fhir|ehn"
 };
 
 // A run of a tool: its streams, its count of items, and its stop request.
@@ -43,7 +43,9 @@ class Session {
   bool writes_text() const { return m_text; }
   // Text as it is, in place of records; for --format text.
   void write_text(std::string_view text) { m_writer->write(text); }
-  // The one document of --format fhir and ehn: records and the summary are then counted and not written.
+  // True with --format fhir and ehn: records and the summary are then counted and not written.
+  bool writes_documents() const { return m_document; }
+  // A document of such a format, as one line.
   void write_document(const Json& document);
   workflow::Accounting& accounting() { return m_accounting; }
   std::stop_token stop_token() const { return m_signals.stop_token(); }

@@ -1,6 +1,7 @@
 #include <kuva/core/record.hpp>
 #include <kuva/core/version.hpp>
 #include <kuva/workflow/items.hpp>
+#include <kuva/workflow/kos_records.hpp>
 
 #include <algorithm>
 
@@ -106,6 +107,9 @@ ExitCode exit_code_of(const Json& record) {
   if (string_at(record, "type") == "check" && string_at(record, "step") == "attempt") {
     return ExitCode::done;  // a later one may succeed: the conclusion says what came of all of them
   }
+  if (string_at(record, "type") == "comparison") {
+    return ExitCode::negative;
+  }
   const auto error = record.find("error");
   if (error != record.end() && error->is_object()) {
     if (const ErrorKind* kind = find_kind(string_at(*error, "code"))) {
@@ -120,7 +124,7 @@ bool is_actionable(const Json& record) {
     return false;
   }
   const std::string state = string_at(record, "outcome");
-  return state != outcome::skipped && state != outcome::duplicate;
+  return state != outcome::skipped && state != outcome::duplicate && state != k_referenced;
 }
 
 }  // namespace kuva::workflow
