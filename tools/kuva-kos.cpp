@@ -160,7 +160,7 @@ void build(kuva::cli::Session& session, Options& options) {
     kuva::cli::TargetOptions named;
     named.target = options.target;
     const kuva::workflow::Target target = session.target(named);
-    retrieval.ae_title = retrieval.ae_title.empty() ? target.called_ae : retrieval.ae_title;
+    kuva::workflow::retrieve_from(retrieval, target);
   }
   settings.directory = options.out;
   settings.manifests.assign(options.manifests.begin(), options.manifests.end());

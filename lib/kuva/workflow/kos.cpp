@@ -475,6 +475,18 @@ kos::Code quality_modifier(std::string_view text) {
               fmt::format("--modifier: '{}' is not one of {}", text, listed(kos::quality_modifiers())));
 }
 
+void retrieve_from(kos::Retrieval& retrieval, const Target& target) {
+  if (retrieval.ae_title.empty()) {
+    retrieval.ae_title = target.called_ae;
+  }
+  if (retrieval.location_uid.empty() && target.xds && target.xds->imaging_sources.size() == 1) {
+    retrieval.location_uid = target.xds->imaging_sources.begin()->first;
+  }
+  if (retrieval.url.empty() && target.wado) {
+    retrieval.url = target.wado->base_url;
+  }
+}
+
 void build_documents(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting,
                      const KosBuildSettings& settings, std::stop_token stop) {
   Inventory inventory(source);

@@ -3,6 +3,7 @@
 #include <kuva/kos/build.hpp>
 #include <kuva/kos/check.hpp>
 #include <kuva/workflow/items.hpp>
+#include <kuva/workflow/target.hpp>
 
 #include <filesystem>
 #include <functional>
@@ -31,6 +32,10 @@ struct KosBuildSettings {
 // Errors: usage.argument.
 kos::Code rejection_reason(std::string_view text);
 kos::Code quality_modifier(std::string_view text);
+
+// Fills in what is not set by what a target says: its AE title, its imaging document source where it has exactly one,
+// its DICOMweb service.
+void retrieve_from(kos::Retrieval& retrieval, const Target& target);
 
 // kuva-kos manifest and reject: a document for each study of the input. Each object leaves as a record with the outcome
 // referenced, skipped (not selected, rejected, itself a manifest or rejection note) or failed; then each document as a
