@@ -105,20 +105,16 @@ void add_options(CLI::App& app, Options& options) {
       app.add_option("--url", retrieval.url, "The DICOMweb service that has them, for Retrieve URL")->type_name("URL"));
   build(app.add_option("--series", options.build.series, "Only this series; may be repeated")
             ->type_name("UID")
-            ->expected(1)
-            ->take_all());
+            ->allow_extra_args(false));
   build(app.add_option("--instance", options.build.instances, "Only this instance; may be repeated")
             ->type_name("UID")
-            ->expected(1)
-            ->take_all());
+            ->allow_extra_args(false));
   build(app.add_option("--manifest", options.manifests, "What this document refers to, besides the input")
             ->type_name("FILE")
-            ->expected(1)
-            ->take_all());
+            ->allow_extra_args(false));
   build(app.add_option("--rejected", options.rejected, "A rejection note: leave out what it refers to")
             ->type_name("FILE")
-            ->expected(1)
-            ->take_all());
+            ->allow_extra_args(false));
   build(app.add_option("--attributes", options.attributes, "Copy patient and study attributes from this object")
             ->type_name("FILE"));
   build(
@@ -131,8 +127,7 @@ void add_options(CLI::App& app, Options& options) {
       ->group(k_reject);
   app.add_option("--modifier", options.modifiers, "What was wrong with quality, of CID 7011: 111210 is motion blur")
       ->type_name("CODE")
-      ->expected(1)
-      ->take_all()
+      ->allow_extra_args(false)
       ->group(k_reject);
   app.add_flag("--as-manifest", options.check.check.manifest, "It must be an XDS-I.b manifest")->group(k_check);
   kuva::cli::add_choice<bool>(app, "--fail-on", options.check.fail_on_warning, {{"error", false}, {"warning", true}},
