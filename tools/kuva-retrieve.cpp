@@ -1,3 +1,4 @@
+#include <kuva/cli/assertion_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/retrieve.hpp>
 
@@ -26,6 +27,7 @@ constexpr kuva::cli::ToolInfo k_info{
 struct Options {
   kuva::cli::InputOptions input;
   kuva::cli::TargetOptions target;
+  kuva::cli::AssertionOptions assertion;
   RetrieveSettings settings;
   std::string directory = ".";
   std::string name{NameTemplate::k_default};
@@ -38,6 +40,16 @@ void add_what(CLI::App& app, RetrieveSettings& settings) {
   };
   uids("--study-uid", settings.studies, "This study, instead of what the input names");
   uids("--series", settings.series, "These series alone, of whatever is asked for");
+  uids("--document", settings.documents, "This document, by its unique id, of --repository");
+  app.add_option("--repository", settings.repository,
+                 "repositoryUniqueId of --document; imaging source of manifests that name none")
+      ->type_name("OID")
+      ->group(k_group);
+  app.add_option("--home", settings.home, "Home community of --document and of manifests (urn:oid:...)")
+      ->type_name("URN")
+      ->group(k_group);
+  app.add_flag("--kos-only", settings.kos_only, "Manifests, and nothing that they refer to")->group(k_group);
+  app.add_flag("--documents-only", settings.documents_only, "Documents that are no manifests")->group(k_group);
   uids("--instance", settings.instances, "These instances alone, of the one study of --study-uid");
 }
 
@@ -57,8 +69,11 @@ void add_where(CLI::App& app, Options& options) {
 void add_how(CLI::App& app, RetrieveSettings& settings) {
   constexpr const char* k_group = "Retrieval";
   kuva::cli::add_choice<RetrieveVia>(app, "--via", settings.via,
-                                     {{"auto", RetrieveVia::automatic}, {"cmove", RetrieveVia::cmove}},
-                                     "How objects come; auto is C-MOVE")
+                                     {{"auto", RetrieveVia::automatic},
+                                      {"rad69", RetrieveVia::rad69},
+                                      {"cmove", RetrieveVia::cmove},
+                                      {"wado", RetrieveVia::wado}},
+                                     "How objects come (auto: by the target and the record)")
       ->group(k_group);
   kuva::cli::add_number(app, "--jobs", settings.jobs, 1, 64, "Requests at the same time (what the target says)")
       ->group(k_group);
@@ -76,6 +91,9 @@ void add_how(CLI::App& app, RetrieveSettings& settings) {
       ->type_name("AET")
       ->group(k_group);
   app.add_flag("!--no-list", settings.list, "C-MOVE: do not ask before what the archive has (C-FIND)")->group(k_group);
+  app.add_flag("--viewer-url", settings.viewer_url, "Say where the archive's viewer shows the study")->group(k_group);
+  app.add_flag("--strict", settings.strict, "A document whose size or SHA-1 is not that of its metadata is an error")
+      ->group(k_group);
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, ask nothing")->group(k_group);
 }
 
@@ -89,6 +107,7 @@ int main(int argc, char** argv) {
         kuva::cli::add_input_options(app, options.input);
         kuva::cli::add_target_options(app, options.target);
         kuva::cli::add_listen_option(app, options.target);
+        kuva::cli::add_assertion_options(app, options.assertion);
         add_what(app, options.settings);
         add_where(app, options);
         add_how(app, options.settings);
@@ -109,8 +128,12 @@ int main(int argc, char** argv) {
             target.listener = target.move->listener;
           }
         }
+        if (const auto assertions = kuva::cli::make_assertions(options.assertion, target, session.observer())) {
+          settings.security_xml = kuva::workflow::UserAssertions::provider(assertions, {});
+        }
         std::unique_ptr<kuva::workflow::InputSource> source;
-        if (settings.studies.empty() || !options.input.paths.empty() || !options.input.files_from.empty()) {
+        if ((settings.studies.empty() && settings.documents.empty()) || !options.input.paths.empty() ||
+            !options.input.files_from.empty()) {
           source = session.open_input(options.input);
         }
         kuva::workflow::retrieve(source.get(), session.sink(), session.observer(), session.accounting(), target,

@@ -118,13 +118,13 @@ class Orthanc:
 
     AE = "ORTHANC"
 
-    def __init__(self, case, certificates=None, report_port=1, name="orthanc"):
+    def __init__(self, case, certificates=None, report_port=1, name="orthanc", plugins=()):
         self.case = case
         self.port, self.http = harness.free_ports(2)
         directory = case.make_directory(name)
         settings = {
-            "Name": "KUVAPEER", "StorageDirectory": str(directory), "IndexDirectory": str(directory), "Plugins": [],
-            "HttpServerEnabled": True, "HttpPort": self.http, "RemoteAccessAllowed": False,
+            "Name": "KUVAPEER", "StorageDirectory": str(directory), "IndexDirectory": str(directory),
+            "Plugins": list(plugins), "HttpServerEnabled": True, "HttpPort": self.http, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False, "DicomServerEnabled": True, "DicomAet": self.AE, "DicomPort": self.port,
             "DicomCheckCalledAet": False, "DicomCheckModalityHost": False, "DicomAlwaysAllowStore": True,
             "UnknownSopClassAccepted": False, "MaximumPduLength": 131072, "OverwriteInstances": False,

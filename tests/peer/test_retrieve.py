@@ -251,6 +251,43 @@ class FromOrthanc(RetrieveCase):
         return super().retrieve(*arguments, code=code, **more)
 
 
+DICOM_WEB = pathlib.Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+@unittest.skipIf(peers.ORTHANC_PROGRAM is None or not DICOM_WEB.exists(), "orthanc-dicomweb is not installed")
+class WadoFromOrthanc(RetrieveCase):
+    def setUp(self):
+        super().setUp()
+        self.orthanc = peers.Orthanc(self, plugins=[str(DICOM_WEB)])
+        self.config = self.directory / "kuva.toml"
+        peers.write_target(self.config, "orthanc", self.orthanc.port, self.orthanc.AE)
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write(f"[target.orthanc.wado]\nbase_url = \"http://127.0.0.1:{self.orthanc.http}/dicom-web\"\n"
+                       f"security = \"plain\"\n")
+        self.sent, self.uid = self.study(5)
+        stored = self.tool("kuva-send", "--config", self.config, "-t", "orthanc", self.directory / "study")
+        self.assertEqual(stored.code, 0, stored.err)
+        self.records = "".join(json.dumps(record) + "\n" for record in stored.instances)
+
+    def fetch(self, *arguments, **more):
+        return self.retrieve("--config", self.config, "-t", "orthanc", "--via", "wado", "--out", self.directory / "out",
+                             *arguments, **more)
+
+    def test_study(self):
+        self.assert_same(self.sent, self.fetch("--study-uid", self.uid))
+        self.assertEqual(dict(self.fetch("--study-uid", self.uid).outcomes()), {"already-there": 5})
+
+    def test_instances(self):
+        summary = json.dumps({"type": "summary", "exitCode": 0}) + "\n"
+        result = self.fetch("--jobs", 3, stdin=(self.records + summary).encode())
+        self.assert_same(self.sent, result)
+        self.assertEqual([record["requests"] for record in result.of_type("retrieval")], [5])
+
+    def test_not_there(self):
+        none = self.fetch("--study-uid", "1.2.3.4", code=3)
+        self.assertEqual(none.of_type("retrieval")[0]["error"]["code"], "http.not-found")
+
+
 @harness.needs("dcmqrscp", "storescu")
 class FromDcmqrscp(RetrieveCase):
     def test_move(self):

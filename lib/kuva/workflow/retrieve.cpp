@@ -1,9 +1,13 @@
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/uid.hpp>
+#include <kuva/kos/read.hpp>
 #include <kuva/workflow/inventory.hpp>
 #include <kuva/workflow/retrieve.hpp>
+#include <kuva/workflow/retrieve_manifest.hpp>
 #include <kuva/workflow/retrieve_move.hpp>
 #include <kuva/workflow/retrieve_study.hpp>
+#include <kuva/workflow/retrieve_wado.hpp>
+#include <kuva/workflow/retrieve_xds.hpp>
 
 #include <fmt/format.h>
 
@@ -11,6 +15,7 @@
 #include <deque>
 #include <exception>
 #include <thread>
+#include <variant>
 
 namespace kuva::workflow {
 
@@ -33,13 +38,15 @@ void check_uid(const std::string& uid, std::string_view option) {
   }
 }
 
-// Studies on their way to the threads that retrieve them: a few at a time.
+using Order = std::variant<StudyOrder, DocumentOrder>;
+
+// Studies and documents on their way to the threads that retrieve them: a few at a time.
 class OrderQueue {
  public:
   explicit OrderQueue(std::size_t limit) : m_limit(limit) {}
 
   // False when the run has failed.
-  bool push(StudyOrder order) {
+  bool push(Order order) {
     std::unique_lock lock(m_mutex);
     m_changed.wait(lock, [this] { return m_failure || m_orders.size() < m_limit; });
     if (m_failure) {
@@ -49,13 +56,13 @@ class OrderQueue {
     m_changed.notify_all();
     return true;
   }
-  std::optional<StudyOrder> pop() {
+  std::optional<Order> pop() {
     std::unique_lock lock(m_mutex);
     m_changed.wait(lock, [this] { return m_failure || m_closed || !m_orders.empty(); });
     if (m_failure || m_orders.empty()) {
       return std::nullopt;
     }
-    StudyOrder order = std::move(m_orders.front());
+    Order order = std::move(m_orders.front());
     m_orders.pop_front();
     m_changed.notify_all();
     return order;
@@ -83,7 +90,7 @@ class OrderQueue {
   std::size_t m_limit;
   std::mutex m_mutex;
   std::condition_variable m_changed;
-  std::deque<StudyOrder> m_orders;
+  std::deque<Order> m_orders;
   bool m_closed = false;
   std::exception_ptr m_failure;
 };
@@ -103,18 +110,36 @@ class Transports {
     return *transport;
   }
 
-  RetrieveVia choose(const StudyOrder&) const {
+  XdsTransport& xds() { return static_cast<XdsTransport&>(get(RetrieveVia::rad69)); }
+
+  // By what the order says and the target has.
+  RetrieveVia choose(const StudyOrder& order) const {
     const RetrieveVia asked = m_run.settings().via;
-    return asked == RetrieveVia::automatic ? RetrieveVia::cmove : asked;
+    if (asked != RetrieveVia::automatic) {
+      return asked;
+    }
+    const Target& target = m_run.target();
+    const bool is_of_xds =
+        !order.repository.empty() || std::any_of(order.instances.begin(), order.instances.end(),
+                                                 [](const WantedInstance& one) { return !one.location.empty(); });
+    if (target.xds && is_of_xds) {
+      return RetrieveVia::rad69;
+    }
+    if (target.wado && !target.wado->base_url.empty()) {
+      return RetrieveVia::wado;
+    }
+    return target.xds && !target.listener && order.closed ? RetrieveVia::rad69 : RetrieveVia::cmove;
   }
 
  private:
   std::unique_ptr<RetrieveTransport> make(RetrieveVia via) {
     switch (via) {
+      case RetrieveVia::rad69:
+        return std::make_unique<XdsTransport>(m_run);
+      case RetrieveVia::wado:
+        return std::make_unique<WadoTransport>(m_run);
       case RetrieveVia::cmove:
       case RetrieveVia::automatic:
-      case RetrieveVia::rad69:
-      case RetrieveVia::wado:
         break;
     }
     return std::make_unique<MoveTransport>(m_run);
@@ -147,6 +172,11 @@ class Dispatcher {
       }
       m_queue.push(std::move(order));
     }
+    for (const std::string& uid : settings.documents) {
+      DocumentOrder order;
+      order.request = {settings.home, settings.repository, uid};
+      m_queue.push(std::move(order));
+    }
   }
 
   void take(InventoryItem item) {
@@ -159,6 +189,8 @@ class Dispatcher {
       take_instance(std::move(*item.record));
     } else if (type == "study") {
       take_study(*item.record);
+    } else if (type == "document") {
+      take_document(std::move(*item.record));
     } else {
       if (type == "instance") {
         m_run.accounting().entered();
@@ -175,16 +207,68 @@ class Dispatcher {
   }
 
  private:
+  // A file is a manifest.
   void take_other(const InventoryItem& item) {
-    m_run.accounting().entered();
     if (const std::optional<Json> passing = record_of_passing_item(item, k_retrieve_tool)) {
+      m_run.accounting().entered();
       m_run.sink().emit(*passing);
       return;
     }
-    Json record = start_record(item, k_retrieve_tool);
-    set_outcome(record, k_retrieve_tool, outcome::failed, false);
-    set_error(record, Error(kind("retrieve.manifest"), "the file is no manifest"));
-    m_run.sink().emit(record);
+    try {
+      for (StudyOrder& order : orders_of(kos::read(item.path), m_run.settings().series)) {
+        order.home = m_run.settings().home;
+        order.repository = m_run.settings().repository;
+        m_queue.push(std::move(order));
+      }
+    } catch (const Error& error) {
+      m_run.accounting().entered();
+      Json record = start_record(item, k_retrieve_tool);
+      set_outcome(record, k_retrieve_tool, outcome::failed, false);
+      set_error(record, error);
+      m_run.sink().emit(record);
+    }
+  }
+
+  void take_document(Json record) {
+    flush();
+    DocumentOrder order;
+    order.request = {string_at(record, "homeCommunityId"), string_at(record, "repositoryUniqueId"),
+                     string_at(record, "uniqueId")};
+    const auto ok = record.find("ok");
+    if (order.request.document.empty() || (ok != record.end() && *ok == false)) {
+      m_run.sink().emit(record);
+      return;
+    }
+    const bool is_manifest = string_at(record, "kind") == "manifest";
+    const RetrieveSettings& settings = m_run.settings();
+    // Where images do not come through XDS, the manifest's metadata says of which studies they are.
+    const auto studies = record.find("StudyInstanceUIDs");
+    const bool has_other_way = settings.via == RetrieveVia::cmove || settings.via == RetrieveVia::wado ||
+                               (settings.via == RetrieveVia::automatic && !m_run.target().xds);
+    if (is_manifest && has_other_way && !settings.kos_only && !settings.documents_only && studies != record.end() &&
+        studies->is_array()) {
+      for (const Json& study : *studies) {
+        StudyOrder one;
+        one.study = study.is_string() ? study.get<std::string>() : std::string();
+        one.series = settings.series;
+        if (!dicom::uid_defect(one.study)) {
+          m_queue.push(std::move(one));
+        }
+      }
+      return;
+    }
+    if ((is_manifest && settings.documents_only) || (string_at(record, "kind") == "document" && settings.kos_only)) {
+      set_outcome(record, k_retrieve_tool, outcome::skipped, true);
+      record["reason"] = is_manifest ? "a manifest" : "no manifest";
+      m_run.count_document(outcome::skipped);
+      m_run.sink().emit(record);
+      return;
+    }
+    order.mime_type = string_at(record, "mimeType");
+    order.hash = string_at(record, "hash");
+    order.size = number_at(record, "size");
+    order.record = std::move(record);
+    m_queue.push(std::move(order));
   }
 
   // Records of one study that follow each other become one order.
@@ -233,28 +317,129 @@ class Dispatcher {
   StudyOrder m_instances;
 };
 
-void work(RetrieveRun& run, OrderQueue& queue, Transports& transports) {
-  try {
-    while (std::optional<StudyOrder> order = queue.pop()) {
-      const RetrieveVia via = transports.choose(*order);
-      const auto retrieval = std::make_shared<StudyRetrieval>(run, std::move(*order), via);
-      if (run.settings().dry_run) {
-        retrieval->conclude_planned();
-      } else {
-        run.slots().acquire();
-        try {
-          transports.get(via).retrieve(retrieval);
-        } catch (...) {
-          run.slots().release();
-          throw;
-        }
-        run.slots().release();
-      }
+constexpr std::string_view k_document_directory = "documents";
+
+std::string_view extension_of(std::string_view mime_type) {
+  static constexpr std::pair<std::string_view, std::string_view> k_extensions[] = {
+      {"text/xml", "xml"},   {"application/xml", "xml"}, {"application/pdf", "pdf"}, {"text/plain", "txt"},
+      {"text/html", "html"}, {"image/jpeg", "jpg"},      {"image/png", "png"},       {"application/dicom", "dcm"},
+      {"text/rtf", "rtf"},   {"application/rtf", "rtf"}, {"image/tiff", "tif"}};
+  mime_type = mime_type.substr(0, mime_type.find(';'));
+  for (const auto& [type, extension] : k_extensions) {
+    if (type == mime_type) {
+      return extension;
     }
-  } catch (...) {
-    queue.fail(std::current_exception());
   }
+  return "bin";
 }
+
+// One thread's work: studies, documents, and the studies of documents that are manifests.
+class Worker {
+ public:
+  Worker(RetrieveRun& run, Transports& transports) : m_run(run), m_transports(transports) {}
+
+  void work(OrderQueue& queue) {
+    while (std::optional<Order> order = queue.pop()) {
+      m_run.slots().acquire();
+      try {
+        std::visit([this](auto& one) { retrieve(std::move(one)); }, *order);
+      } catch (...) {
+        m_run.slots().release();
+        throw;
+      }
+      m_run.slots().release();
+    }
+  }
+
+ private:
+  void retrieve(StudyOrder order) {
+    const RetrieveVia via = m_transports.choose(order);
+    const auto retrieval = std::make_shared<StudyRetrieval>(m_run, std::move(order), via);
+    if (m_run.settings().dry_run) {
+      retrieval->conclude_planned();
+    } else {
+      m_transports.get(via).retrieve(retrieval);
+    }
+  }
+
+  void retrieve(DocumentOrder order) {
+    const RetrieveSettings& settings = m_run.settings();
+    Json record =
+        order.record.is_object() ? order.record : make_record("document", k_retrieve_tool, outcome::failed, false);
+    record["uniqueId"] = order.request.document;
+    record["repositoryUniqueId"] = order.request.repository;
+    if (settings.dry_run) {
+      finish(std::move(record), outcome::planned, std::nullopt);
+      return;
+    }
+    std::vector<StudyOrder> orders;
+    try {
+      XdsTransport::Document document = m_transports.xds().fetch(order);
+      std::optional<kos::Document> manifest = read_manifest(document);
+      Json facts{{"bytes", document.file.size()}};
+      if (document.digest_differs) {
+        facts["digestDiffers"] = true;
+      }
+      if ((manifest && settings.documents_only) || (!manifest && settings.kos_only)) {
+        record["reason"] = manifest ? "a manifest" : "no manifest";
+        finish(std::move(record), outcome::skipped, std::nullopt);
+        return;
+      }
+      record["path"] = path_to_json(place(document, order).string());
+      record["retrieve"] = std::move(facts);
+      finish(std::move(record), "retrieved", std::nullopt);
+      if (manifest && !settings.kos_only) {
+        orders = orders_of(*manifest, settings.series);
+      }
+    } catch (const Error& error) {
+      finish(std::move(record), outcome::failed, error);
+      return;
+    }
+    for (StudyOrder& one : orders) {
+      one.home = order.request.home;
+      one.repository = order.request.repository;
+      retrieve(std::move(one));
+    }
+  }
+
+  static std::optional<kos::Document> read_manifest(const XdsTransport::Document& document) {
+    if (!document.is_dicom) {
+      return std::nullopt;
+    }
+    try {
+      return kos::read(document.file.path());
+    } catch (const Error& error) {
+      if (&error.kind() == &kind("kos.not-kos")) {
+        return std::nullopt;
+      }
+      throw;
+    }
+  }
+
+  // DICOM objects get the names of instances, other documents those of their ids.
+  std::filesystem::path place(XdsTransport::Document& document, const DocumentOrder& order) {
+    Landing& landing = m_run.landing();
+    if (document.is_dicom) {
+      return landing.place(document.file, landing.verify(document.file, {})).path;
+    }
+    const std::string& type = document.mime_type.empty() ? order.mime_type : document.mime_type;
+    return landing.place_as(document.file,
+                            std::filesystem::path(k_document_directory) /
+                                fmt::format("{}.{}", safe_name(order.request.document), extension_of(type)));
+  }
+
+  void finish(Json record, std::string_view state, const std::optional<Error>& error) {
+    set_outcome(record, k_retrieve_tool, state, !error);
+    if (error) {
+      set_error(record, *error);
+    }
+    m_run.count_document(state);
+    m_run.sink().emit(record);
+  }
+
+  RetrieveRun& m_run;
+  Transports& m_transports;
+};
 
 }  // namespace
 
@@ -276,7 +461,13 @@ void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Account
   {
     std::vector<std::jthread> workers;
     for (unsigned i = 0; i < jobs; ++i) {
-      workers.emplace_back([&] { work(run, queue, transports); });
+      workers.emplace_back([&] {
+        try {
+          Worker(run, transports).work(queue);
+        } catch (...) {
+          queue.fail(std::current_exception());
+        }
+      });
     }
     try {
       Dispatcher dispatcher(run, queue);
@@ -298,6 +489,9 @@ void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Account
     queue.close();
   }
   accounting.add_to_summary("retrieved", run.totals());
+  if (const Json documents = run.documents(); !documents.empty()) {
+    accounting.add_to_summary("documents", documents);
+  }
   queue.rethrow();
 }
 

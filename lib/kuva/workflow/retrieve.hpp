@@ -30,10 +30,14 @@ struct RetrieveSettings {
   // Asked for on the command line; empty: by the input.
   std::vector<std::string> studies;
   std::vector<std::string> instances;  // of the one study
+  std::vector<std::string> documents;  // unique ids, of `repository`
+  std::string repository;              // of `documents`; and of manifests that are files, where they do not say it
+  std::string home;                    // their home community, urn:oid:...
   std::vector<std::string> series;     // of what is asked for, these series alone
   bool key_images = false;             // only what a key object selection of the study refers to
   bool documents_only = false;         // documents that are no manifests
   bool kos_only = false;               // manifests, and nothing that they refer to
+  bool viewer_url = false;             // the address of the study in the archive's viewer goes into its record
   bool strict = false;                 // a digest that differs from the metadata is an error
   bool list = true;                    // C-MOVE: ask for the instances of a study before (C-FIND)
   unsigned jobs = 0;                   // requests at the same time; 0: what the target says

@@ -8,7 +8,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -31,6 +34,13 @@ void sync_path(const fs::path& path, int flags) {
   if (!fd || ::fsync(fd.get()) != 0) {
     throw write_error(path, errno);
   }
+}
+
+bool same_bytes(const fs::path& path, const fs::path& other) {
+  std::ifstream one(path, std::ios::binary);
+  std::ifstream two(other, std::ios::binary);
+  const bool same = std::equal(std::istreambuf_iterator<char>(one), {}, std::istreambuf_iterator<char>(two), {});
+  return same && one && two;
 }
 
 Error damaged(std::string message) { return Error(kind("retrieve.damaged"), std::move(message)); }
@@ -112,13 +122,29 @@ Landing::Landed Landing::place(PartFile& file, dicom::Header header) {
     landed.was_there = true;
     return landed;
   }
+  settle(landed.path);
+  return landed;
+}
+
+fs::path Landing::place_as(PartFile& file, const fs::path& name) {
+  file.close(m_settings.sync == Sync::file);
+  fs::path path = m_settings.directory / name;
+  make_directories(path.parent_path());
+  if (file.place(path, false)) {
+    settle(path);
+  } else if (!same_bytes(path, file.path())) {
+    throw Error(kind("retrieve.name-taken"), fmt::format("{} holds something else", path.string()));
+  }
+  return path;
+}
+
+void Landing::settle(const fs::path& path) {
   if (m_settings.sync == Sync::file) {
-    sync_path(landed.path.parent_path(), O_DIRECTORY);
+    sync_path(path.parent_path(), O_DIRECTORY);
   } else if (m_settings.sync == Sync::study) {
     const std::lock_guard lock(m_mutex);
-    m_unsynced.push_back(landed.path);
+    m_unsynced.push_back(path);
   }
-  return landed;
 }
 
 std::optional<Landing::Landed> Landing::find(const dicom::InstanceAttributes& uids) const {

@@ -50,6 +50,9 @@ class Landing {
   dicom::Header verify(PartFile& file, const Identity& identity) const;
   // Gives a verified file its name. Errors: retrieve.name-taken, local.write.
   Landed place(PartFile& file, dicom::Header header);
+  // Gives a file that is no DICOM object this name below the directory, unless the same bytes are there under it.
+  // Errors: retrieve.name-taken, local.write, local.read.
+  std::filesystem::path place_as(PartFile& file, const std::filesystem::path& name);
 
   // The same object is there already, whole by its structure. Nothing when it is not, or when its name cannot be known
   // before it comes.
@@ -65,6 +68,8 @@ class Landing {
 
  private:
   std::filesystem::path name_of(const dicom::InstanceAttributes& attributes) const;
+  // It has its name and is to be on disk by and by.
+  void settle(const std::filesystem::path& path);
 
   Settings m_settings;
   std::mutex m_mutex;

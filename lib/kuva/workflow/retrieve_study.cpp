@@ -123,6 +123,16 @@ Json RetrieveRun::totals() const {
               {"failed", m_totals.failed}};
 }
 
+void RetrieveRun::count_document(std::string_view outcome) {
+  const std::lock_guard lock(m_mutex);
+  ++m_documents[std::string(outcome)];
+}
+
+Json RetrieveRun::documents() const {
+  const std::lock_guard lock(m_mutex);
+  return Json(m_documents);
+}
+
 StudyRetrieval::StudyRetrieval(RetrieveRun& run, StudyOrder order, RetrieveVia via)
     : m_run(run), m_order(std::move(order)), m_via(via), m_touched(0) {
   touch();
@@ -369,6 +379,14 @@ Json StudyRetrieval::study_record(std::string_view outcome, bool ok) const {
   Json record = make_record("retrieval", k_retrieve_tool, outcome, ok);
   record["StudyInstanceUID"] = m_order.study;
   record["via"] = to_string(m_via);
+  if (m_run.settings().viewer_url && !m_run.target().viewer_url.empty()) {
+    std::string url = m_run.target().viewer_url;
+    static constexpr std::string_view k_key = "{StudyInstanceUID}";
+    if (const std::size_t at = url.find(k_key); at != std::string::npos) {
+      url.replace(at, k_key.size(), m_order.study);
+    }
+    record["viewerUrl"] = url;
+  }
   return record;
 }
 

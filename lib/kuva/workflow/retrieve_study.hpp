@@ -55,6 +55,8 @@ class RetrieveRun {
   void came(std::uint64_t bytes) { m_bytes.fetch_add(bytes, std::memory_order_relaxed); }
   void show_progress(bool one_done, bool one_failed);
   Json totals() const;
+  void count_document(std::string_view outcome);
+  Json documents() const;  // by outcome
 
  private:
   RecordSink& m_sink;
@@ -68,6 +70,7 @@ class RetrieveRun {
   std::counting_semaphore<> m_slots;
   mutable std::mutex m_mutex;
   Totals m_totals;
+  std::map<std::string, std::uint64_t, std::less<>> m_documents;
   std::uint64_t m_done = 0;
   std::uint64_t m_failed = 0;
   std::atomic<std::uint64_t> m_bytes{0};
