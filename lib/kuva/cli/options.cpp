@@ -75,8 +75,7 @@ class HelpFormatter : public CLI::Formatter {
 
 }  // namespace
 
-void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool,
-                          std::string_view documents) {
+void add_standard_options(CLI::App& app, StandardOptions& options, std::string_view tool, std::string_view documents) {
   using Format = StandardOptions::Format;
   using Color = StandardOptions::Color;
   const auto group = [](CLI::Option* option) { option->group(k_standard_group); };

@@ -22,9 +22,9 @@ struct ToolInfo {
   std::string_view name;   // "kuva-send"
   std::string_view usage;  // "[OPTION]... -t TARGET [PATH]..."
   std::string_view description;
-  std::string_view examples;  // two spaces before each line, newline at the end of each
-  bool flush_each = true;     // records leave one by one (network); else in blocks where no terminal reads them
-  bool serves = false;        // a signal is the ordinary end of the work
+  std::string_view examples;        // two spaces before each line, newline at the end of each
+  bool flush_each = true;           // records leave one by one (network); else in blocks where no terminal reads them
+  bool serves = false;              // a signal is the ordinary end of the work
   std::string_view documents = {};  // words of --format besides those of all tools: "fhir|ehn"
 };
 
