@@ -23,7 +23,7 @@ constexpr kuva::cli::ToolInfo k_info{
     .examples =
         "  kuva-query -t kanta --patient 010181-900C --images --from 2024 --modality CT\n"
         "  kuva-query -t kanta --patient 010181-900C --timeline\n"
-        "  kuva-query -t kanta --patient 010181-900C --study-uid 1.2.3 | kuva-retrieve -t kanta -d out/\n"
+        "  kuva-query -t kanta --patient 010181-900C --study-uid 1.2.3 | kuva-retrieve -t kanta --out priors\n"
         "  kuva-query -t kanta --stored-query GetFolders --param '$XDSFolderUniqueId=1.2.3'\n",
     .documents = "fhir|ehn",
 };

@@ -315,6 +315,8 @@ class HttpClient::Transfer {
     }
     const std::string stem = fmt::format("{}-{}-{:04}{}{}", utc_stamp(), ::getpid(), ++m_state.saved,
                                          m_request.label.empty() ? "" : "-", m_request.label);
+    std::error_code ignored;  // opening the file says what is wrong
+    std::filesystem::create_directories(directory, ignored);
     RawFile file(directory / (stem + "-request.http"));
     std::string head =
         fmt::format("{} {} HTTP/1.1\r\nHost: {}:{}\r\n", m_request.method, m_url.path, m_url.host, m_url.port);

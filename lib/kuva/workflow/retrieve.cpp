@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <set>
 #include <thread>
 #include <variant>
 
@@ -231,6 +232,11 @@ class Dispatcher {
 
   void take_document(Json record) {
     flush();
+    if (const auto named = record.find("StudyInstanceUIDs"); named != record.end() && named->is_array()) {
+      for (const Json& study : *named) {
+        m_named.insert(study.is_string() ? study.get<std::string>() : std::string());
+      }
+    }
     DocumentOrder order;
     order.request = {string_at(record, "homeCommunityId"), string_at(record, "repositoryUniqueId"),
                      string_at(record, "uniqueId")};
@@ -288,6 +294,7 @@ class Dispatcher {
       m_instances.study = study;
       m_instances.series = m_run.settings().series;
     }
+    m_named.insert(study);
     instance.series = string_at(record, "SeriesInstanceUID");
     instance.sop_class_uid = string_at(record, "SOPClassUID");
     instance.transfer_syntax_uid = string_at(record, "TransferSyntaxUID");
@@ -295,16 +302,19 @@ class Dispatcher {
     m_instances.instances.push_back(std::move(instance));
   }
 
+  // What sums up records before it (of kuva-validate, kuva-query) asks for nothing more.
   void take_study(const Json& record) {
     flush();
     StudyOrder order;
     order.study = string_at(record, "StudyInstanceUID");
     const auto ok = record.find("ok");
-    if (dicom::uid_defect(order.study) || (ok != record.end() && *ok == false)) {
+    const RetrieveSettings& settings = m_run.settings();
+    if (dicom::uid_defect(order.study) || (ok != record.end() && *ok == false) || m_named.contains(order.study) ||
+        settings.documents_only || settings.kos_only) {
       m_run.sink().emit(record);
       return;
     }
-    order.series = m_run.settings().series;
+    order.series = settings.series;
     if (order.series.empty()) {
       order.expected = number_at(record, "instances");
       order.bytes = number_at(record, "bytes");
@@ -315,6 +325,7 @@ class Dispatcher {
   RetrieveRun& m_run;
   OrderQueue& m_queue;
   StudyOrder m_instances;
+  std::set<std::string> m_named;  // studies of the instances and documents that came
 };
 
 constexpr std::string_view k_document_directory = "documents";

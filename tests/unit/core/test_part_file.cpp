@@ -23,7 +23,7 @@ void write(PartFile& file, std::string_view text) { file.write(std::as_bytes(std
 }  // namespace
 
 TEST_CASE("a part file gets its name whole, or is gone") {
-  const test::TempDirectory directory;
+  const TempDirectory directory;
   fs::path part;
   {
     PartFile file(directory.path());
@@ -42,7 +42,7 @@ TEST_CASE("a part file gets its name whole, or is gone") {
 }
 
 TEST_CASE("a name that is taken is left alone, unless it is to be replaced") {
-  const test::TempDirectory directory;
+  const TempDirectory directory;
   std::ofstream(directory.path() / "name") << "old";
   PartFile file(directory.path());
   write(file, "new");
@@ -55,7 +55,7 @@ TEST_CASE("a name that is taken is left alone, unless it is to be replaced") {
 }
 
 TEST_CASE("what a dead process left is swept, what a living one writes is not") {
-  const test::TempDirectory directory;
+  const TempDirectory directory;
   std::ofstream(directory.path() / ".kuva-aaaaaa.part") << "left";
   std::ofstream(directory.path() / "other.part") << "not ours";
   const PartFile file(directory.path());

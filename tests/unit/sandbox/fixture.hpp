@@ -38,18 +38,18 @@ inline const std::string k_implicit = "1.2.840.10008.1.2";
 inline const std::string k_explicit = "1.2.840.10008.1.2.1";
 inline const std::string k_commitment = "1.2.840.10008.1.20.1";
 
-class TemporaryDirectory {
+class FixtureDirectory {
  public:
-  TemporaryDirectory() {
+  FixtureDirectory() {
     std::string pattern = (fs::temp_directory_path() / "kuva-sandbox-test-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) {
       throw std::runtime_error("mkdtemp");
     }
     path = pattern;
   }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  ~TemporaryDirectory() {
+  FixtureDirectory(const FixtureDirectory&) = delete;
+  FixtureDirectory& operator=(const FixtureDirectory&) = delete;
+  ~FixtureDirectory() {
     std::error_code ignored;
     fs::remove_all(path, ignored);
   }
@@ -311,7 +311,7 @@ class Bench {
     return count;
   }
 
-  TemporaryDirectory directory;
+  FixtureDirectory directory;
   sandbox::Settings settings;
   std::unique_ptr<sandbox::Sandbox> server;
 };

@@ -8,7 +8,7 @@ using namespace kuva;
 using namespace kuva::test;
 
 TEST_CASE("certificates are made once, with keys that only their owner reads") {
-  const TemporaryDirectory directory;
+  const FixtureDirectory directory;
   sandbox::make_certificates(directory.path);
   const fs::path tls = directory.path / "tls";
   for (const char* name : {"ca", "server", "client", "signing"}) {

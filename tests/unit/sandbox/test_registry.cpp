@@ -73,7 +73,7 @@ std::string error_code(Registry& registry, const xds::StoredQuery& query, const 
 }  // namespace
 
 TEST_CASE("a registry keeps what was submitted, and makes its index again") {
-  TemporaryDirectory directory;
+  FixtureDirectory directory;
   const sandbox::XdsSettings settings;
   const xds::DocumentEntry first = entry("1.2.840.5.1");
   const xds::DocumentEntry second = entry("1.2.840.5.2");
@@ -98,7 +98,7 @@ TEST_CASE("a registry keeps what was submitted, and makes its index again") {
 }
 
 TEST_CASE("what FindDocuments selects") {
-  TemporaryDirectory directory;
+  FixtureDirectory directory;
   Registry registry(directory.path, false);
   registry.submit(sandbox::make_submission({}, entry("1.2.840.5.1"), std::nullopt));
   registry.submit(sandbox::make_submission({}, entry("1.2.840.5.2", "010181-900C^^^&1.2.246.21&ISO"), std::nullopt));
@@ -125,7 +125,7 @@ TEST_CASE("what FindDocuments selects") {
 }
 
 TEST_CASE("what a gateway asks for, and how much it gives") {
-  TemporaryDirectory directory;
+  FixtureDirectory directory;
   Registry registry(directory.path, false);
   const xds::DocumentEntry one = entry("1.2.840.5.1");
   registry.submit(sandbox::make_submission({}, one, std::nullopt));

@@ -22,7 +22,7 @@ struct Material {
     settings.key_file = tls / (who + ".key");
     return settings;
   }
-  TemporaryDirectory directory;
+  FixtureDirectory directory;
 };
 
 const Material& material() {
