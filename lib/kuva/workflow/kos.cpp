@@ -554,7 +554,11 @@ void check_documents(InputSource& source, RecordSink& sink, Accounting& accounti
     if (!findings.empty()) {
       Json list = Json::array();
       for (const dicom::Defect& finding : findings) {
-        list.push_back(to_json(finding));
+        Json entry = to_json(finding);
+        if (finding.offset == 0) {
+          entry.erase("offset");  // of what is not there
+        }
+        list.push_back(std::move(entry));
       }
       record["findings"] = std::move(list);
     }
