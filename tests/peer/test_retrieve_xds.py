@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import pathlib
 import re
+import socket
 import threading
 import time
 
@@ -97,7 +98,7 @@ class Server:
                 entries.append((uid, f"{number}.again@test"))
                 parts.append((f"{number}.again@test", self.documents[uid][:-2] + b"\0\1"))
             if self.how == "another" and number == 0:
-                parts[-1] = (cid, self.documents[ids[-1]])
+                parts[-1] = (cid, next(other for key, other in self.documents.items() if key != uid))
         status = STATUS["failure" if not entries else "partial" if errors else "success"]
         listed = f"<rs:RegistryErrorList>{''.join(errors)}</rs:RegistryErrorList>" if errors else ""
         found = "".join(f"<x:DocumentResponse><x:RepositoryUniqueId>{repository}</x:RepositoryUniqueId>"
@@ -125,7 +126,8 @@ class Server:
         if self.how == "cut" and len(self.requests) == 1:
             handler.wfile.write(whole[:len(whole) // 2])
             handler.wfile.flush()
-            handler.connection.close()
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
             return
         step = self.piece or len(whole)
         for at in range(0, len(whole), step):
