@@ -282,7 +282,8 @@ ReadQuery read_query_request(const xml::Element& element) { return RequestReader
 
 QueryResponse read_query_response(const xml::Element& element, ReturnType asked) {
   QueryResponse response;
-  if (is_named(element, xml::ns::rs, "RegistryResponse", response.deviations)) {
+  const bool bare = is_named(element, xml::ns::rs, "RegistryResponse", response.deviations);
+  if (bare) {
     note(response.deviations, "the answer is a bare RegistryResponse");
   } else if (!is_named(element, xml::ns::query, "AdhocQueryResponse", response.deviations)) {
     throw Error(kind("xds.response"), fmt::format("the answer is {}, not AdhocQueryResponse", element.name()));
@@ -294,6 +295,9 @@ QueryResponse read_query_response(const xml::Element& element, ReturnType asked)
     if (asked == ReturnType::leaf_class) {
       leave_out_references(response);
     }
+  } else if (bare && response.status == Status::success) {
+    // The answer to something else, such as a registration: "nothing matched" would be made up.
+    throw Error(kind("xds.response"), "the answer is a bare RegistryResponse: it says Success, and not what was found");
   } else if (response.status == Status::success) {
     note(response.deviations, "the status is Success, and there is no list of objects");
   }

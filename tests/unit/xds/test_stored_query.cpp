@@ -5,6 +5,7 @@
 #include <kuva/xml/document.hpp>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 namespace kuva::xds {
 
@@ -186,6 +187,18 @@ TEST_CASE("an answer is written and read again") {
   CHECK(again.request_id == response.request_id);
   CHECK(again.objects == response.objects);
   CHECK(again.deviations == std::vector<std::string>());
+}
+
+TEST_CASE("a bare RegistryResponse can refuse a query, and cannot answer it") {
+  const auto read = [](std::string_view status) {
+    return read_query_response(
+        xml::Document::parse(fmt::format("<r:RegistryResponse xmlns:r=\"urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0\" "
+                                         "status=\"urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:{}\"/>",
+                                         status))
+            .root());
+  };
+  CHECK(read("Failure").status == Status::failure);
+  CHECK(test::code_of(test::error_of([&] { read("Success"); })) == "xds.response");
 }
 
 TEST_CASE("references among entries are left out, and references alone are told") {
