@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""kuva-retrieve at full size: 2000 CT slices, then one encapsulated object of 5 GiB in fragments of 64 MiB, by C-MOVE from
-kuva-sandbox. Prints seconds, rate and peak memory, and fails where memory grows with what comes. Needs 16 GiB of disk.
+"""kuva-retrieve at full size: 2000 CT slices, then one encapsulated object of 5 GiB in fragments of 64 MiB, by C-MOVE, by
+RAD-69 and by WADO-RS from kuva-sandbox. Prints seconds, rate and peak memory (of the sandbox: of its life so far), and
+fails where memory grows with what comes. Needs 16 GiB of disk.
 
-usage: tests/peer/scale_retrieve.py [--tools DIR] [--gigabytes N] [--instances N]
+usage: tests/peer/scale_retrieve.py [--tools DIR] [--gigabytes N] [--instances N] [--via WAY]...
 """
 import argparse
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -44,7 +47,8 @@ def write_big(path, gigabytes):
     data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"
     data.is_little_endian, data.is_implicit_VR = True, False
     pydicom.dcmwrite(path, data, write_like_original=False)
-    with open(path, "ab") as file:
+    with open(path, "r+b") as file:  # not "ab", which would write at the end whatever was sought
+        file.seek(0, os.SEEK_END)
         file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0))
         for number in range(data.NumberOfFrames):
             file.write(struct.pack("<HHI", 0xFFFE, 0xE000, FRAGMENT) + struct.pack("<I", number))
@@ -78,11 +82,17 @@ def run(arguments, output):
     return time.monotonic() - begun, usage.ru_maxrss / 1024
 
 
+def peak_memory(pid):
+    """Of a process that lives, in MiB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tools", type=pathlib.Path, default=HERE.parent.parent / "build/dev/tools")
     parser.add_argument("--gigabytes", type=int, default=5)
     parser.add_argument("--instances", type=int, default=2000)
+    parser.add_argument("--via", action="append", choices=["cmove", "rad69", "wado"])
     options = parser.parse_args()
     work = pathlib.Path(tempfile.mkdtemp(prefix="kuva-scale-"))
     sandbox = None
@@ -93,6 +103,8 @@ def main():
         port = json.loads(sandbox.stdout.readline())["plainPort"]
         socket.create_connection(("127.0.0.1", port), 20).close()
         config = ["--config", work / "sandbox" / "kuva.toml", "-t", "sandbox-plain", "--format", "json"]
+        target = tomllib.loads((work / "sandbox" / "kuva.toml").read_text())["target"]["sandbox-plain"]
+        source, = target["xds"]["imaging_sources"]
         (work / "ct").mkdir()
         (work / "big").mkdir()
         files = objects.write_ct_study(work / "ct", options.instances, 512)
@@ -103,17 +115,22 @@ def main():
             sent = {digest(file) for file in (work / name).iterdir()}
             size = sum(file.stat().st_size for file in (work / name).iterdir())
             run([options.tools / "kuva-send", *config, work / name], work / "records")
+            run([options.tools / "kuva-kos", "manifest", "--location", source, "--out", work, work / name], work / "records")
+            manifest, = work.glob("*.dcm")
             shutil.rmtree(work / name)
-            seconds, memory = run([options.tools / "kuva-retrieve", *config, "--via", "cmove", "--study-uid", study, "--out",
-                                   work / "out"], work / "records")
-            came = [digest(file) for file in (work / "out").rglob("*.dcm")]
-            shutil.rmtree(work / "out")
-            print(f"cmove {name}: {len(came)} objects, {size / 1e6:.0f} MB in {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s, "
-                  f"peak memory {memory:.0f} MiB", flush=True)
-            if sent != set(came) or len(sent) != len(came):
-                sys.exit(f"{name}: what came is not what was sent")
-            if memory > MOST_MEMORY:
-                sys.exit(f"{name}: more than {MOST_MEMORY} MiB of memory")
+            for via in options.via or ["cmove", "rad69", "wado"]:
+                what = [manifest] if via == "rad69" else ["--study-uid", study]
+                seconds, memory = run([options.tools / "kuva-retrieve", *config, "--via", via, *what, "--out", work / "out"],
+                                      work / "records")
+                came = [digest(file) for file in (work / "out").rglob("*.dcm")]
+                shutil.rmtree(work / "out")
+                print(f"{via} {name}: {len(came)} objects, {size / 1e6:.0f} MB in {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s, "
+                      f"peak memory {memory:.0f} MiB (sandbox {peak_memory(sandbox.pid):.0f} MiB)", flush=True)
+                if sent != set(came) or len(sent) != len(came):
+                    sys.exit(f"{via} {name}: what came is not what was sent")
+                if memory > MOST_MEMORY:
+                    sys.exit(f"{via} {name}: more than {MOST_MEMORY} MiB of memory")
+            manifest.unlink()
     finally:
         if sandbox is not None:
             sandbox.send_signal(signal.SIGTERM)
