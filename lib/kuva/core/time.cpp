@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <limits>
@@ -44,6 +45,10 @@ std::string to_rfc3339(std::chrono::system_clock::time_point time) {
                      utc.tm_hour, utc.tm_min, utc.tm_sec, millis);
 }
 
+// What the clock's nanoseconds hold: 1677 to 2262. A year before is none; one after ("for ever") is taken as the last.
+constexpr int k_first_year = 1700;
+constexpr int k_last_year = 2200;
+
 std::optional<std::chrono::system_clock::time_point> from_rfc3339(std::string_view text) {
   std::tm utc{};
   int millis = 0;
@@ -66,7 +71,12 @@ std::optional<std::chrono::system_clock::time_point> from_rfc3339(std::string_vi
   if (rest != "Z") {
     return std::nullopt;
   }
-  utc.tm_year -= 1900;
+  const auto within = [](int value, int least, int most) { return value >= least && value <= most; };
+  if (utc.tm_year < k_first_year || !within(utc.tm_mon, 1, 12) || !within(utc.tm_mday, 1, 31) ||
+      !within(utc.tm_hour, 0, 24) || !within(utc.tm_min, 0, 59) || !within(utc.tm_sec, 0, 60)) {
+    return std::nullopt;
+  }
+  utc.tm_year = std::min(utc.tm_year, k_last_year) - 1900;
   utc.tm_mon -= 1;
   return std::chrono::system_clock::from_time_t(timegm(&utc)) + std::chrono::milliseconds(millis);
 }

@@ -12,6 +12,10 @@ TEST_CASE("RFC 3339 in UTC with milliseconds, both ways") {
   CHECK(to_rfc3339(std::chrono::system_clock::time_point() - 1ms) == "1969-12-31T23:59:59.999Z");
   CHECK_FALSE(from_rfc3339("2026-11-21"));
   CHECK_FALSE(from_rfc3339("2026-11-21T08:15:30+02:00"));
+  CHECK_FALSE(from_rfc3339("2026-13-21T08:15:30Z"));
+  CHECK_FALSE(from_rfc3339("2026-11--1T08:15:30Z"));
+  CHECK_FALSE(from_rfc3339("0001-01-01T00:00:00Z"));
+  CHECK(from_rfc3339("9999-12-31T23:59:59Z") == from_rfc3339("2200-12-31T23:59:59Z"));
 }
 
 TEST_CASE("durations and sizes") {
