@@ -53,4 +53,9 @@ class HoldsItAgainstTheSchemas(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    result = unittest.main(exit=False).result
+    wrong, skipped = len(result.failures) + len(result.errors), len(result.skipped)
+    for test, reason in result.skipped:
+        print(f"skipped: {test.id()}: {reason}")
+    print(f"{result.testsRun - wrong - skipped} passed, {wrong} failed, {skipped} skipped")
+    raise SystemExit(1 if wrong else 0)

@@ -1,5 +1,6 @@
 #include <kuva/cli/fault_file.hpp>
 #include <kuva/cli/sandbox_config.hpp>
+#include <kuva/cli/tls_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
 #include <kuva/cli/xds_config.hpp>
 #include <kuva/core/file.hpp>
@@ -27,28 +28,6 @@ constexpr std::string_view k_imaging_source = "2.25.1995300819772993030443635812
 constexpr std::string_view k_source_id = "2.25.79521642440505611481179814020260446741";
 constexpr std::string_view k_accession_authority = "2.25.99596302889509393244717523430655219096";
 
-template <typename T, typename U>
-void assign(T& value, const std::optional<U>& read) {
-  if (read) {
-    value = static_cast<T>(*read);
-  }
-}
-
-void read_tls(TomlReader& reader, net::TlsSettings& tls) {
-  assign(tls.ca_file, reader.path("ca_file"));
-  assign(tls.certificate_file, reader.path("certificate_file"));
-  assign(tls.key_file, reader.path("key_file"));
-  assign(tls.pkcs12_file, reader.path("pkcs12_file"));
-  assign(tls.passphrase_file, reader.path("passphrase_file"));
-  assign(tls.verify_host, reader.boolean("verify_host"));
-  assign(tls.require_client_certificate, reader.boolean("require_client_certificate"));
-  if (const auto version = reader.choice("minimum_version", {"1.2", "1.3"})) {
-    tls.minimum_version = *version == 0 ? "1.2" : "1.3";
-  }
-  assign(tls.cipher_suites, reader.text("cipher_suites"));
-  reader.finish();
-}
-
 void read_timeouts(TomlReader& reader, ul::Timeouts& timeouts) {
   assign(timeouts.associate, reader.duration("associate"));
   assign(timeouts.stall, reader.duration("stall"));
@@ -72,7 +51,7 @@ sandbox::KnownAe read_known_ae(TomlReader& reader) {
   if (host) {
     known.endpoint = net::Endpoint{*host, static_cast<std::uint16_t>(*port)};
   }
-  known.tls = reader.choice("security", {"plain", "tls"}).value_or(1) == 1;
+  known.tls = read_security(reader).value_or(true);
   assign(known.may_store, reader.boolean("may_store"));
   assign(known.may_commit, reader.boolean("may_commit"));
   assign(known.may_query, reader.boolean("may_query"));
@@ -104,7 +83,7 @@ void read_metadata_code(TomlReader& parent, std::string_view key, xds::Code& val
 
 void read_web(TomlReader& reader, sandbox::WebSettings& web) {
   assign(web.port, reader.integer("port", 0, k_max_port));
-  web.tls = reader.choice("security", {"plain", "tls"}).value_or(1) == 1;
+  web.tls = read_security(reader).value_or(true);
   assign(web.most_request_bytes, reader.integer("most_request_bytes", 1024, std::int64_t{1} << 30U));
   assign(web.token_file, reader.path("token_file"));
   reader.finish();

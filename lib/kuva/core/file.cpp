@@ -49,6 +49,19 @@ Error write_error(const std::filesystem::path& path, int error_number) {
   return Error(kind("local.write"), fmt::format("cannot write {}: {}", path.string(), errno_text(error_number)));
 }
 
+void write_all(const FileDescriptor& file, std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(file.get(), bytes.data(), bytes.size());
+    if (count < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      throw write_error(path, errno);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path, unsigned mode)
     : m_path(std::move(path)),
       m_temporary(temporary_beside(m_path)),
@@ -65,18 +78,7 @@ AtomicFile::~AtomicFile() {
   }
 }
 
-void AtomicFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(m_fd.get(), bytes.data(), bytes.size());
-    if (count < 0) {
-      if (errno == EINTR) {
-        continue;
-      }
-      throw write_error(m_path, errno);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-}
+void AtomicFile::write(std::span<const std::byte> bytes) { write_all(m_fd, bytes, m_path); }
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 

@@ -33,6 +33,9 @@ class FileDescriptor {
   int m_fd = -1;
 };
 
+// All of the bytes, through short writes and interruptions. Errors: Error local.write, which names the file `path`.
+void write_all(const FileDescriptor& file, std::span<const std::byte> bytes, const std::filesystem::path& path);
+
 // A file that appears under its name whole or not at all: written beside it, then fsync and rename. Without commit()
 // the temporary file is removed. Errors: Error local.write.
 class AtomicFile {

@@ -59,16 +59,7 @@ PartFile::~PartFile() {
 
 void PartFile::write(std::span<const std::byte> bytes) {
   m_size += bytes.size();
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(m_fd.get(), bytes.data(), bytes.size());
-    if (count < 0) {
-      if (errno == EINTR) {
-        continue;
-      }
-      throw write_error(m_path, errno);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
+  write_all(m_fd, bytes, m_path);
 }
 
 void PartFile::close(bool durable) {

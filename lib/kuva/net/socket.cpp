@@ -81,9 +81,6 @@ Transfer Socket::receive(std::span<std::byte> buffer) noexcept {
   return {.state = Transfer::State::failed, .error_number = errno};
 }
 
-namespace {
-
-// sendfile(2) has no MSG_NOSIGNAL. The signal stays with the thread that has no use for it.
 void block_sigpipe() noexcept {
   struct Blocked {
     Blocked() {
@@ -96,8 +93,6 @@ void block_sigpipe() noexcept {
   static thread_local const Blocked once;
   static_cast<void>(once);
 }
-
-}  // namespace
 
 Transfer Socket::send(std::span<const iovec> pieces) noexcept { return send_with(pieces, MSG_NOSIGNAL); }
 

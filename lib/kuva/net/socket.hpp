@@ -22,6 +22,10 @@ struct Transfer {
   int error_number = 0;
 };
 
+// Keeps SIGPIPE from this thread, which has no use for it, from now on: sendfile(2), and OpenSSL on a socket of
+// libcurl, write without MSG_NOSIGNAL.
+void block_sigpipe() noexcept;
+
 // A connected, non-blocking TCP socket with our options set: what TcpStream and TlsStream share. One thread reads and
 // writes; shutdown() may come from any.
 class Socket {

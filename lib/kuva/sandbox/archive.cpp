@@ -98,16 +98,7 @@ IncomingFile::~IncomingFile() {
 void IncomingFile::write(std::span<const std::byte> bytes) {
   m_size += bytes.size();
   m_hash.add(bytes);
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(m_fd.get(), bytes.data(), bytes.size());
-    if (count < 0) {
-      if (errno == EINTR) {
-        continue;
-      }
-      throw write_error(m_path, errno);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
+  write_all(m_fd, bytes, m_path);
 }
 
 void IncomingFile::close(bool durable) {

@@ -66,20 +66,6 @@ void start_curl() {
   });
 }
 
-// OpenSSL writes to sockets without MSG_NOSIGNAL. The signal stays with the thread that has no use for it.
-void block_sigpipe() {
-  struct Blocked {
-    Blocked() {
-      sigset_t set;
-      sigemptyset(&set);
-      sigaddset(&set, SIGPIPE);
-      static_cast<void>(pthread_sigmask(SIG_BLOCK, &set, nullptr));
-    }
-  };
-  static thread_local const Blocked once;
-  static_cast<void>(once);
-}
-
 // What OpenSSL had to say, out of libcurl's text: "... error:0A000412:SSL routines::sslv3 alert bad certificate".
 unsigned long openssl_error(std::string_view text) {
   constexpr std::string_view k_mark = "error:";
@@ -112,12 +98,8 @@ class RawFile {
   }
 
   void write(std::string_view text) {
-    while (m_fd && !text.empty()) {
-      const ssize_t count = ::write(m_fd.get(), text.data(), text.size());
-      if (count < 0 && errno != EINTR) {
-        throw write_error(m_path, errno);
-      }
-      text.remove_prefix(count < 0 ? 0 : static_cast<std::size_t>(count));
+    if (m_fd) {
+      write_all(m_fd, std::as_bytes(std::span(text.data(), text.size())), m_path);
     }
   }
 
@@ -621,7 +603,7 @@ HttpClient::~HttpClient() = default;
 const HttpSettings& HttpClient::settings() const { return m_state->settings; }
 
 HttpResponse HttpClient::exchange(const HttpRequest& request, BodySink& sink, const std::stop_token& stop) {
-  block_sigpipe();
+  net::block_sigpipe();
   Transfer transfer(*m_state, request, sink);
   return transfer.run(stop);
 }

@@ -45,16 +45,7 @@ class FileParts::File final : public PartStore::Output {
 
   void write(std::span<const std::byte> bytes) override {
     check_space(bytes.size());
-    while (!bytes.empty()) {
-      const ssize_t count = ::write(m_fd.get(), bytes.data(), bytes.size());
-      if (count < 0) {
-        if (errno == EINTR) {
-          continue;
-        }
-        throw write_error(m_path, errno);
-      }
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
+    write_all(m_fd, bytes, m_path);
   }
 
   void finish(StoredPart& stored) override {

@@ -135,12 +135,9 @@ void resume(TransactionStore& store, Custody& custody, Collector& collector, Acc
 void plan(Inventory& inventory, RecordSink& sink, Accounting& accounting, const std::stop_token& stop) {
   Collector collector(sink, 1, {});
   while (!stop.stop_requested()) {
-    std::optional<InventoryItem> item = inventory.next();
+    std::optional<InventoryItem> item = next_counted(inventory, accounting);
     if (!item) {
       return;
-    }
-    if (counts_as_item(*item)) {
-      accounting.entered();
     }
     collector.take(std::move(*item));
   }
@@ -186,12 +183,9 @@ void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Acc
         fmt::format("{} transactions of earlier runs are not settled: kuva-commit --resume takes them up", left));
   }
   while (!stop.stop_requested()) {
-    std::optional<InventoryItem> item = inventory.next();
+    std::optional<InventoryItem> item = next_counted(inventory, accounting);
     if (!item) {
       break;
-    }
-    if (counts_as_item(*item)) {
-      accounting.entered();
     }
     collector.take(std::move(*item));
   }

@@ -182,6 +182,14 @@ std::optional<Json> record_of_passing_item(const InventoryItem& item, std::strin
 
 bool counts_as_item(const InventoryItem& item) { return !item.record || string_at(*item.record, "type") == "instance"; }
 
+std::optional<InventoryItem> next_counted(Inventory& inventory, Accounting& accounting) {
+  std::optional<InventoryItem> item = inventory.next();
+  if (item && counts_as_item(*item)) {
+    accounting.entered();
+  }
+  return item;
+}
+
 Json start_record(const InventoryItem& item, std::string_view tool) {
   if (item.record) {
     return *item.record;

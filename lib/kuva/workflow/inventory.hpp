@@ -47,6 +47,8 @@ std::optional<Json> record_of_passing_item(const InventoryItem& item, std::strin
 
 // True for what Accounting counts: everything but records of other types than instance.
 bool counts_as_item(const InventoryItem& item);
+// The next item, counted as entered where it counts.
+std::optional<InventoryItem> next_counted(Inventory& inventory, Accounting& accounting);
 
 // The record to start from for a file: the earlier stage's, or a new one with type and path.
 Json start_record(const InventoryItem& item, std::string_view tool);

@@ -343,12 +343,9 @@ void for_each_document(InputSource& source, RecordSink& sink, Accounting& accoun
                        const Take& take) {
   Inventory inventory(source);
   while (!stop.stop_requested()) {
-    std::optional<InventoryItem> item = inventory.next();
+    std::optional<InventoryItem> item = next_counted(inventory, accounting);
     if (!item) {
       return;
-    }
-    if (counts_as_item(*item)) {
-      accounting.entered();
     }
     if (const std::optional<Json> passing = record_of_passing_item(*item, k_tool)) {
       sink.emit(*passing);
@@ -496,14 +493,7 @@ void build_documents(InputSource& source, RecordSink& sink, Observer& observer, 
   ordered_parallel<InventoryItem, Read>(
       threads,
       [&]() -> std::optional<InventoryItem> {
-        if (stop.stop_requested()) {
-          return std::nullopt;
-        }
-        std::optional<InventoryItem> item = inventory.next();
-        if (item && counts_as_item(*item)) {
-          accounting.entered();
-        }
-        return item;
+        return stop.stop_requested() ? std::nullopt : next_counted(inventory, accounting);
       },
       [](InventoryItem& item) {
         return item.path.empty() || item.error || !item.skip_reason.empty() ? Read{} : read_object(item.path);

@@ -154,12 +154,9 @@ void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting&
       Dispatcher dispatcher(run, queues);
       Inventory inventory(source);
       while (!run.stopping()) {
-        const std::optional<InventoryItem> item = inventory.next();
+        const std::optional<InventoryItem> item = next_counted(inventory, accounting);
         if (!item) {
           break;
-        }
-        if (counts_as_item(*item)) {
-          accounting.entered();
         }
         dispatcher.take(*item);
       }

@@ -264,14 +264,7 @@ void validate(InputSource& source, RecordSink& sink, Observer& observer, Account
   ordered_parallel<InventoryItem, Checked>(
       threads,
       [&]() -> std::optional<InventoryItem> {
-        if (stop.stop_requested()) {
-          return std::nullopt;
-        }
-        std::optional<InventoryItem> item = inventory.next();
-        if (item && counts_as_item(*item)) {
-          accounting.entered();
-        }
-        return item;
+        return stop.stop_requested() ? std::nullopt : next_counted(inventory, accounting);
       },
       [](InventoryItem& item) { return check(item); },
       [&](InventoryItem&& item, Checked&& checked) { validation.take(item, std::move(checked)); });
