@@ -201,12 +201,16 @@ class Inspector {
     m_levels.emplace_back();
   }
 
-  void run(ByteSource& source) {
+  void run(ByteSource& source, InspectionObserver* observer) {
     DataSetReader reader(source, m_syntax);
     try {
       for (Event event = reader.next(); event != Event::end; event = reader.next()) {
         handle(reader, event);
+        if (observer != nullptr) {
+          observer->event(reader, event);
+        }
       }
+      m_inspection.complete = !reader.truncated() && !reader.broken();
     } catch (const Error& error) {
       if (error.kind().code != kind("file.truncated").code && error.kind().code != kind("file.malformed").code) {
         throw;
@@ -658,14 +662,16 @@ bool Inspection::has_errors() const {
   return std::ranges::any_of(defects, [](const Defect& defect) { return defect.severity == Defect::Severity::error; });
 }
 
-Inspection inspect(const std::filesystem::path& path) { return inspect(open_part10(path)); }
+Inspection inspect(const std::filesystem::path& path, InspectionObserver* observer) {
+  return inspect(open_part10(path), observer);
+}
 
-Inspection inspect(Part10File file) {
+Inspection inspect(Part10File file, InspectionObserver* observer) {
   Inspection inspection;
   inspection.defects = std::move(file.defects);
   describe_file(inspection.header, file);
   const auto source = data_set_source(file);
-  Inspector(inspection, file.syntax).run(*source);
+  Inspector(inspection, file.syntax).run(*source, observer);
   return inspection;
 }
 

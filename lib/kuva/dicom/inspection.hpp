@@ -47,8 +47,17 @@ struct Inspection {
   // Of preamble and meta, then those that have a place, in the order of the file, then those of the object as a whole.
   std::vector<Defect> defects;
   std::uint64_t elements = 0;
+  bool complete = false;  // the data set was read to its end
 
   bool has_errors() const;
+};
+
+// Sees the data set as inspect() reads it, element by element, after the event was taken. It may look at values
+// (DataSetReader::value), and must not take or skip anything.
+class InspectionObserver {
+ public:
+  virtual ~InspectionObserver() = default;
+  virtual void event(DataSetReader& reader, DataSetReader::Event event) = 0;
 };
 
 // Reads the whole structure, pixel data by length and fragments only, and checks (PS3.5, PS3.10):
@@ -60,8 +69,8 @@ struct Inspection {
 // - native pixel data: its length against Rows x Columns x Samples x Bits x Frames; encapsulated: offset table item,
 //   at least as many fragments as frames, sequence delimiter, encapsulated exactly when the syntax says so.
 // Errors: as open_part10 (a file that is not DICOM is not a defect); everything else is a defect.
-Inspection inspect(const std::filesystem::path& path);
-Inspection inspect(Part10File file);
+Inspection inspect(const std::filesystem::path& path, InspectionObserver* observer = nullptr);
+Inspection inspect(Part10File file, InspectionObserver* observer = nullptr);
 
 // SHA-256 (hex) of the data set's bytes as they are in the file, without the file meta: the same object written by
 // two programs has the same digest. Errors: local.read, as open_part10.
