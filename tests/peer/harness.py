@@ -159,11 +159,12 @@ class PeerCase(unittest.TestCase):
     """A case with a directory of its own; its processes are ended and its files removed, however it ends."""
 
     maxDiff = None
+    needed = ("kuva-validate", "kuva-send", "kuva-commit", "kuva-sandbox")
 
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="kuva-peer-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
-        for tool in ("kuva-validate", "kuva-send", "kuva-commit", "kuva-sandbox"):
+        for tool in self.needed:
             self.assertTrue((TOOLS / tool).exists(), f"{tool} is not built in {TOOLS}")
 
     def make_directory(self, name):

@@ -1,5 +1,6 @@
 #include <kuva/cli/config.hpp>
 #include <kuva/cli/environment.hpp>
+#include <kuva/cli/hl7_config.hpp>
 #include <kuva/cli/tls_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
 #include <kuva/cli/xds_config.hpp>
@@ -156,6 +157,9 @@ ConfiguredTarget read_target(TomlReader& reader, const std::string& name) {
     target.move = read_move(*move, target);
   }
   read_xds_sections(reader, target);
+  if (auto hl7 = reader.table("hl7")) {
+    configured.hl7 = read_hl7(*hl7, target.tls_settings, target.tls);
+  }
   reader.finish();
   return configured;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/workflow/hl7_target.hpp>
 #include <kuva/workflow/target.hpp>
 
 #include <filesystem>
@@ -12,6 +13,7 @@ namespace kuva::cli {
 // A target as it stands in kuva.toml; the secrets of its user identity are still in their files.
 struct ConfiguredTarget {
   workflow::Target target;
+  std::optional<workflow::Hl7Target> hl7;
   std::string passcode_file;
   std::string token_file;
 };

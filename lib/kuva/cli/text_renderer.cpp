@@ -338,6 +338,50 @@ std::string check_line(const Json& record) {
   return line;
 }
 
+std::string acknowledgement_text(const Json& record) {
+  const Json& answer = child(record, "acknowledgement");
+  std::string text = text_of(answer, "code");
+  add(text, text_of(answer, "text"));
+  return text;
+}
+
+// Of kuva-adt and kuva-merge; with the fields of kuva-adt show below it, a line each.
+std::string message_line(const Json& record) {
+  std::string line = text_of(record, "messageType");
+  add(line, text_of(record, "messageControlId"));
+  add(line, text_of(record, "path"));
+  if (record.contains("line")) {
+    add(line, "line " + text_of(record, "line"));
+  }
+  if (record.contains("index")) {
+    add(line, "message " + text_of(record, "index"));
+  }
+  add(line, acknowledgement_text(record));
+  if (record.contains("already")) {
+    add(line, "applied before, says the " + text_of(record, "already"));
+  }
+  if (record.contains("sentence")) {
+    line += "\n    " + text_of(record, "sentence");
+    std::string message = string_at(record, "message");
+    std::replace(message.begin(), message.end(), '\r', '\n');
+    for (std::size_t at = 0; at < message.size();) {
+      const std::size_t end = std::min(message.find('\n', at), message.size());
+      line += "\n    " + printable(message.substr(at, end - at));
+      at = end + 1;
+    }
+  }
+  if (const auto segments = record.find("segments"); segments != record.end() && segments->is_array()) {
+    for (const Json& segment : *segments) {
+      line += fmt::format("\n  {}  {}", text_of(segment, "segment"), text_of(segment, "name"));
+      for (const Json& field : segment.value("fields", Json::array())) {
+        line += fmt::format("\n    {:<12}{:<40}{}", text_of(field, "position"), text_of(field, "name"),
+                            field.contains("text") ? text_of(field, "text") : text_of(field, "value"));
+      }
+    }
+  }
+  return line;
+}
+
 // A type without a form of its own: what it holds, flat.
 std::string other_line(const Json& record) {
   static constexpr std::array<std::string_view, 7> k_said{"type", "tool", "time", "outcome", "ok", "error", "findings"};
@@ -406,6 +450,8 @@ std::string render_text(const Json& record, bool color) {
     }
   } else if (type == "comparison") {
     return comparison_text(record);
+  } else if (type == "message") {
+    line = message_line(record);
   } else if (type == "error") {
     line = "the run";
   } else {
