@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -124,6 +125,13 @@ std::optional<workflow::Row> RowReader::next() {
       if (!m_is_json) {
         m_separator = text->find(';') != std::string::npos && text->find(',') == std::string::npos ? ';' : ',';
         m_columns = csv_fields(*text);
+        auto sorted = m_columns;
+        std::sort(sorted.begin(), sorted.end());
+        if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+          const Error error = row_error(*m_reader, "names a column twice: nothing of the file is used");
+          m_reader.reset();
+          throw Error(error);
+        }
         continue;
       }
     }

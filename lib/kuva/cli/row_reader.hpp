@@ -12,7 +12,8 @@
 namespace kuva::cli {
 
 // Rows of CSV (RFC 4180, the first line names the columns; comma or semicolon, as that line has it) or of NDJSON files:
-// the first byte of a file tells. "-" is standard input. Errors: local.read when a file cannot be opened.
+// the first byte of a file tells. A file whose first line names a column twice is left. "-" is standard input. Errors:
+// local.read when a file cannot be opened.
 class RowReader : public workflow::RowSource {
  public:
   RowReader(std::vector<std::string> paths, std::stop_token stop);

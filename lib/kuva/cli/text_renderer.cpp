@@ -372,9 +372,10 @@ std::string message_line(const Json& record) {
   }
   if (const auto segments = record.find("segments"); segments != record.end() && segments->is_array()) {
     for (const Json& segment : *segments) {
-      line += fmt::format("\n  {}  {}", text_of(segment, "segment"), text_of(segment, "name"));
+      const std::string name = text_of(segment, "name");
+      line += fmt::format("\n  {}{}{}", text_of(segment, "segment"), name.empty() ? "" : "  ", name);
       for (const Json& field : segment.value("fields", Json::array())) {
-        line += fmt::format("\n    {:<12}{:<40}{}", text_of(field, "position"), text_of(field, "name"),
+        line += fmt::format("\n    {:<11} {:<47} {}", text_of(field, "position"), text_of(field, "name"),
                             field.contains("text") ? text_of(field, "text") : text_of(field, "value"));
       }
     }

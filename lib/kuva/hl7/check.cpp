@@ -63,7 +63,9 @@ class Checker {
     check_required();
     check_event();
     check_patient();
-    check_text();
+    if (m_set_is_known) {
+      check_text();
+    }
     return std::move(m_findings);
   }
 
@@ -94,6 +96,7 @@ class Checker {
   const CheckProfile& m_profile;
   const EventRule* m_rule;
   CharacterSet m_set = CharacterSet::utf8();
+  bool m_set_is_known = true;
   std::vector<Finding> m_findings;
 };
 
@@ -167,6 +170,7 @@ void Checker::check_character_set() {
   const auto set = CharacterSet::find(term);
   if (!set && !m_profile.assumed_set) {
     error("charset.unknown", "MSH-18", "the character set is not one that is known (table 0211)");
+    m_set_is_known = false;
     return;
   }
   m_set = set.value_or(m_profile.assumed_set.value_or(CharacterSet::utf8()));

@@ -326,7 +326,7 @@ void adt_update(RowSource& rows, RecordSink& sink, Observer& observer, Accountin
       if (row->defect) {
         throw Error(*row->defect);
       }
-      const PatientData patient = read_patient_row(row->values, "id", target.authority);
+      const PatientData patient = read_patient_row(row->values, "id", target);
       const hl7::Message message = make_update(target, patient, settings.trigger, make_control_id());
       describe(record, message);
       const hl7::CharacterSet set = hl7::character_set_of(message);

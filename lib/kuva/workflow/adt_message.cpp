@@ -112,9 +112,9 @@ hl7::PatientIdentifier read_identifier_text(std::string_view text, const hl7::As
 }
 
 PatientData read_patient_row(const std::map<std::string, std::string>& row, const std::string& column,
-                             const hl7::AssigningAuthority& default_authority) {
+                             const Hl7Target& target) {
   PatientData patient;
-  hl7::AssigningAuthority authority = default_authority;
+  hl7::AssigningAuthority authority = target.authority;
   hl7::PersonName name;
   bool named = false;
   const auto value_of = [&](const std::string& key) {
@@ -133,7 +133,7 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
     given_authority = true;
   }
   for (const auto& [key, value] : row) {
-    if (value.empty() || key == authority_column || key.starts_with("from")) {
+    if (value.empty() || key == authority_column || (!plain && key.starts_with("from"))) {
       continue;
     }
     const bool null = hl7::is_null(value);
@@ -142,7 +142,8 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
       named = true;
     };
     if (key == column) {
-      patient.identifier = read_identifier_text(value, authority, given_authority ? "" : "1.2.246.21");
+      patient.identifier =
+          read_identifier_text(value, authority, given_authority ? "" : target.profile.national_authority);
     } else if (key == "idType") {
       patient.identifier.type_code = value;
     } else if (key == "name") {

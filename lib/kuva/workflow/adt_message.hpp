@@ -22,10 +22,11 @@ struct PatientData {
 };
 
 // The columns of a row: id (or a whole CX), authority, idType, name (family^given^middle^prefix^suffix), family, given,
-// middle, prefix, suffix, birthDate, sex, and any place as PID-11.3. Unknown columns are errors. `column` is what the
-// identifier's column is called ("id", "into"). Errors: hl7.row, which never holds a value.
+// middle, prefix, suffix, birthDate, sex, and any place as PID-11.3. Unknown columns are errors, besides those that
+// begin with "from" beside "into". `column` is what the identifier's column is called ("id", "into"). Authorities that
+// a row does not name are the target's. Errors: hl7.row, which never holds a value.
 PatientData read_patient_row(const std::map<std::string, std::string>& row, const std::string& column,
-                             const hl7::AssigningAuthority& default_authority);
+                             const Hl7Target& target);
 // An identifier as a person writes it: ID, ID^^^AUTHORITY^TYPE, or ID@OID; a missing authority is that of the target. A
 // personal identity code (hetu) without one gets the national one. Errors: hl7.row.
 hl7::PatientIdentifier read_identifier_text(std::string_view text, const hl7::AssigningAuthority& default_authority,

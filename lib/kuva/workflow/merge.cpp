@@ -35,7 +35,7 @@ Pair read_pair(const Row& row, const Hl7Target& target) {
     throw Error(kind("hl7.row"), "column 'from' is missing or empty");
   }
   pair.from = read_identifier_text(from->second, authority, national);
-  pair.into = read_patient_row(row.values, "into", target.authority);
+  pair.into = read_patient_row(row.values, "into", target);
   return pair;
 }
 
@@ -60,6 +60,11 @@ void check_pair(const Pair& pair, const Hl7Target& target, const MergeSettings& 
 // What earlier merges say: the entry of this very merge, if there is one.
 std::optional<MergeHistory::Entry> check_history(const Pair& pair, const MergeHistory& history) {
   const hl7::PatientIdentifier& into = pair.into.identifier;
+  const auto entry = history.disappeared(pair.from);
+  const bool is_this = entry && hl7::may_be_same_patient(entry->into, into);
+  if (is_this && entry->state == State::applied) {
+    return entry;  // whatever became of the survivor since
+  }
   // Where the survivor has gone: back to the one that is to disappear, or anywhere else.
   constexpr int k_longest_chain = 1000;
   const auto gone = history.disappeared(into);
@@ -78,8 +83,7 @@ std::optional<MergeHistory::Entry> check_history(const Pair& pair, const MergeHi
               : Error(kind("merge.unsettled"), "a merge of the patient of column 'into' was sent and not answered"))
         .with("mergeControlId", gone->control_id);
   }
-  const auto entry = history.disappeared(pair.from);
-  if (!entry || hl7::may_be_same_patient(entry->into, into)) {
+  if (!entry || is_this) {
     return entry;
   }
   if (entry->state == State::applied) {
