@@ -13,6 +13,7 @@ constexpr kuva::cli::ToolInfo k_info{
     .examples =
         "  kuva-validate /archive/2019 > 2019.ndjson\n"
         "  kuva-validate --format text --fail-on warning study/\n"
+        "  kuva-validate --profile kanta-2.4.1 --report junit:report.xml /archive/2019 > 2019.ndjson\n"
         "  find /archive -name '*.dcm' -print0 | kuva-validate --files-from - -0\n",
     .flush_each = false,
 };
@@ -26,6 +27,41 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings
   kuva::cli::add_choice<FailOn>(app, "--fail-on", settings.fail_on,
                                 {{"error", FailOn::error}, {"warning", FailOn::warning}, {"never", FailOn::never}},
                                 "The mildest finding that makes an object invalid (error)")
+      ->group(k_group);
+  app.add_option("--profile", settings.profile, "Apply a profile's rules too: its name, or a file (kuva-profiles(5))")
+      ->type_name("NAME|FILE")
+      ->group(k_group);
+  app.add_option("--waivers", settings.waivers, "Findings that somebody has accepted, and until when")
+      ->type_name("FILE")
+      ->group(k_group);
+  app.add_option_function<std::vector<std::string>>(
+         "--report",
+         [&settings](const std::vector<std::string>& reports) {
+           for (const std::string& report : reports) {
+             try {
+               kuva::workflow::check_report(report);
+             } catch (const kuva::Error& error) {
+               throw CLI::ValidationError(error.message());
+             }
+           }
+           settings.reports = reports;
+         },
+         "Write the findings to a file too: junit:FILE, csv:FILE, text:FILE (grouped by rule); may be repeated")
+      ->type_name("FORMAT:FILE")
+      ->type_size(1)
+      ->allow_extra_args(false)
+      ->group(k_group);
+  app.add_flag_callback(
+         "--list-rules",
+         [&settings] {
+           try {
+             throw CLI::CallForVersion(
+                 kuva::workflow::list_rules(settings.profile.empty() ? "dicom" : settings.profile), 0);
+           } catch (const kuva::Error& error) {
+             throw CLI::ValidationError("--profile: " + error.message());
+           }
+         },
+         "List the rules of the profile (dicom), what it does not check, and end")
       ->group(k_group);
   app.add_flag("--strict", settings.strict, "Files that are not DICOM count as failed")->group(k_group);
   app.add_flag("--no-studies", no_studies, "No study records at the end")->group(k_group);

@@ -177,7 +177,7 @@ void add_environment(CLI::App& app) {
       continue;
     }
     std::string name = option->get_lnames().front();
-    if (name == "help" || name == "version" || name == "explain") {
+    if (name == "help" || name == "version" || name == "explain" || name == "list-rules") {
       continue;
     }
     std::transform(name.begin(), name.end(), name.begin(),

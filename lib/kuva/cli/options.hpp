@@ -79,7 +79,7 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, unsigned& value,
                         const std::string& description);
 
 // Gives every option with a long name its environment variable: KUVA_ and the name in capitals, - as _. Options that
-// print something and end (--help, --version, --explain) have none.
+// print something and end (--help, --version, --explain, --list-rules) have none.
 void add_environment(CLI::App& app);
 
 // The help text in the form of all tools: usage, description, options by group, examples, exit status.

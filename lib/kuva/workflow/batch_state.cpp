@@ -5,6 +5,8 @@
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
+#include <charconv>
+
 namespace kuva::workflow {
 
 namespace {
@@ -30,6 +32,12 @@ SQLite::Database open_temporary() {
       " patient_id TEXT, issuer TEXT, name TEXT, birth_date TEXT, sex TEXT, accession TEXT, date TEXT);"
       "CREATE TABLE series (study INTEGER, uid TEXT, modality TEXT, PRIMARY KEY (study, uid)) WITHOUT ROWID;"
       "CREATE TABLE finding (study INTEGER, rule TEXT, PRIMARY KEY (study, rule)) WITHOUT ROWID;"
+      "CREATE TABLE fact (rule TEXT, scope TEXT, value BLOB, PRIMARY KEY (rule, scope)) WITHOUT ROWID;"
+      "CREATE TABLE number (study TEXT, series TEXT, number INTEGER, times INTEGER, PRIMARY KEY (study, series, "
+      "number))"
+      " WITHOUT ROWID;"
+      "CREATE TABLE trait (study TEXT, kind INTEGER, value TEXT, times INTEGER, PRIMARY KEY (study, kind, value))"
+      " WITHOUT ROWID;"
       "BEGIN");
   return database;
 }
@@ -47,7 +55,22 @@ struct BatchState::Database {
       db, "UPDATE study SET instances = instances + 1, invalid = invalid + ?, bytes = bytes + ? WHERE number = ?"};
   SQLite::Statement insert_series{db, "INSERT OR IGNORE INTO series VALUES (?, ?, ?)"};
   SQLite::Statement insert_finding{db, "INSERT OR IGNORE INTO finding SELECT number, ? FROM study WHERE uid = ?"};
+  SQLite::Statement insert_fact{db, "INSERT OR IGNORE INTO fact VALUES (?, ?, ?)"};
+  SQLite::Statement select_fact{db, "SELECT value = ? FROM fact WHERE rule = ? AND scope = ?"};
+  SQLite::Statement insert_number{
+      db, "INSERT INTO number VALUES (?, ?, ?, 1) ON CONFLICT (study, series, number) DO UPDATE SET times = times + 1"};
+  SQLite::Statement insert_trait{
+      db, "INSERT INTO trait VALUES (?, ?, ?, 1) ON CONFLICT (study, kind, value) DO UPDATE SET times = times + 1"};
 };
+
+namespace {
+
+// What `trait` holds.
+enum Trait { k_character_set = 1, k_issuer = 2, k_key_object = 3 };
+
+constexpr std::string_view k_key_object_selection = "1.2.840.10008.5.1.4.1.1.88.59";
+
+}  // namespace
 
 BatchState::BatchState() : m_database(translate([] { return std::make_unique<Database>(); })) {}
 
@@ -131,6 +154,85 @@ void BatchState::add_study_finding(const std::string& study_instance_uid, const 
     insert.bindNoCopy(2, study_instance_uid);
     insert.exec();
     insert.reset();
+  });
+}
+
+bool BatchState::agrees(const std::string& rule, const std::string& scope, const std::string& value) {
+  return translate([&] {
+    SQLite::Statement& insert = m_database->insert_fact;
+    insert.bindNoCopy(1, rule);
+    insert.bindNoCopy(2, scope);
+    insert.bindNoCopy(3, value.data(), static_cast<int>(value.size()));
+    const bool first = insert.exec() != 0;
+    insert.reset();
+    if (first) {
+      return true;
+    }
+    SQLite::Statement& select = m_database->select_fact;
+    select.bindNoCopy(1, value.data(), static_cast<int>(value.size()));
+    select.bindNoCopy(2, rule);
+    select.bindNoCopy(3, scope);
+    select.executeStep();
+    const bool same = select.getColumn(0).getInt() != 0;
+    select.reset();
+    return same;
+  });
+}
+
+void BatchState::note_for_view(const dicom::InstanceAttributes& attributes) {
+  translate([&] {
+    std::int64_t number = 0;
+    const std::string& text = attributes.instance_number;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && end == text.data() + text.size()) {
+      SQLite::Statement& insert = m_database->insert_number;
+      insert.bindNoCopy(1, attributes.study_instance_uid);
+      insert.bindNoCopy(2, attributes.series_instance_uid);
+      insert.bind(3, number);
+      insert.exec();
+      insert.reset();
+    }
+    const auto add = [&](Trait kind, const std::string& value) {
+      SQLite::Statement& insert = m_database->insert_trait;
+      insert.bindNoCopy(1, attributes.study_instance_uid);
+      insert.bind(2, static_cast<int>(kind));
+      insert.bindNoCopy(3, value);
+      insert.exec();
+      insert.reset();
+    };
+    add(k_character_set, attributes.specific_character_set);
+    add(k_issuer, attributes.issuer_of_patient_id);
+    if (attributes.sop_class_uid == k_key_object_selection) {
+      add(k_key_object, {});
+    }
+  });
+}
+
+BatchState::View BatchState::view_of(const std::string& study_instance_uid) {
+  return translate([&] {
+    View view;
+    SQLite::Statement numbers(m_database->db,
+                              "SELECT max(number) - min(number) + 1 - count(*), sum(times - 1) FROM number"
+                              " WHERE study = ? GROUP BY series");
+    numbers.bindNoCopy(1, study_instance_uid);
+    while (numbers.executeStep()) {
+      view.missing_instance_numbers += static_cast<std::uint64_t>(numbers.getColumn(0).getInt64());
+      view.repeated_instance_numbers += static_cast<std::uint64_t>(numbers.getColumn(1).getInt64());
+    }
+    SQLite::Statement traits(m_database->db,
+                             "SELECT kind, value, times FROM trait WHERE study = ? ORDER BY kind, value");
+    traits.bindNoCopy(1, study_instance_uid);
+    while (traits.executeStep()) {
+      const int kind = traits.getColumn(0).getInt();
+      if (kind == k_character_set) {
+        view.character_sets.push_back(traits.getColumn(1).getString());
+      } else if (kind == k_issuer) {
+        ++view.issuers;
+      } else {
+        view.key_objects = static_cast<std::uint64_t>(traits.getColumn(2).getInt64());
+      }
+    }
+    return view;
   });
 }
 

@@ -44,6 +44,22 @@ class BatchState {
   // Notes a rule that the study breaks (each once).
   void add_study_finding(const std::string& study_instance_uid, const std::string& rule);
 
+  // A value that must be the same for every instance of `scope` under a rule. The first one is kept; false where this
+  // one differs from it.
+  bool agrees(const std::string& rule, const std::string& scope, const std::string& value);
+  // What the view of a study is made of, of an instance that was added to its study.
+  void note_for_view(const dicom::InstanceAttributes& attributes);
+
+  // Of all instances of a study.
+  struct View {
+    std::uint64_t missing_instance_numbers = 0;  // between the lowest and the highest of each series
+    std::uint64_t repeated_instance_numbers = 0;
+    std::uint64_t key_objects = 0;
+    std::vector<std::string> character_sets;
+    std::uint64_t issuers = 0;
+  };
+  View view_of(const std::string& study_instance_uid);
+
   struct Study {
     std::string study_instance_uid;
     std::uint64_t instances = 0;

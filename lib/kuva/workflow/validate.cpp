@@ -1,11 +1,16 @@
 #include <kuva/core/record.hpp>
+#include <kuva/core/time.hpp>
+#include <kuva/dicom/dictionary.hpp>
 #include <kuva/dicom/inspection.hpp>
 #include <kuva/dicom/uid.hpp>
+#include <kuva/rules/checker.hpp>
 #include <kuva/workflow/batch_state.hpp>
+#include <kuva/workflow/failure_facts.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
 #include <kuva/workflow/ordered_parallel.hpp>
 #include <kuva/workflow/validate.hpp>
+#include <kuva/workflow/validation_report.hpp>
 
 #include <fmt/format.h>
 
@@ -23,16 +28,23 @@ using dicom::Defect;
 // What one file turned out to be.
 struct Checked {
   std::optional<dicom::Inspection> inspection;
+  std::optional<rules::Checker::Result> result;  // with a profile: the inspection's defects are in it
   std::optional<Error> error;
 };
 
-Checked check(const InventoryItem& item) {
+Checked check(const InventoryItem& item, const rules::Profile* profile) {
   Checked checked;
   if (item.path.empty() || item.error || !item.skip_reason.empty()) {
     return checked;
   }
   try {
-    checked.inspection = dicom::inspect(item.path);
+    if (profile == nullptr) {
+      checked.inspection = dicom::inspect(item.path);
+    } else {
+      rules::Checker checker(*profile);
+      checked.inspection = dicom::inspect(item.path, &checker);
+      checked.result = checker.finish(*checked.inspection);
+    }
   } catch (const Error& error) {
     checked.error = error;
   }
@@ -69,14 +81,55 @@ const StudyRule k_study_rules[] = {
      &dicom::InstanceAttributes::study_date},
 };
 
+// What a run goes by besides its settings.
+struct Rules {
+  std::optional<rules::Profile> profile;
+  std::vector<rules::Waiver> waivers;  // those that hold today
+
+  const rules::Profile* get() const { return profile ? &*profile : nullptr; }
+};
+
+Rules load_rules(const ValidateSettings& settings, Observer& observer) {
+  Rules loaded;
+  const std::string today = to_rfc3339(std::chrono::system_clock::now()).substr(0, 10);
+  if (!settings.profile.empty()) {
+    loaded.profile = rules::load_profile(settings.profile);
+    if (const auto warning = rules::validity_warning(*loaded.profile, today)) {
+      observer.message(Observer::Level::warning, *warning);
+    }
+  }
+  if (!settings.waivers.empty()) {
+    for (rules::Waiver& waiver : rules::load_waivers(settings.waivers)) {
+      if (waiver.expires < today) {
+        observer.message(Observer::Level::warning,
+                         fmt::format("the waiver for {} expired on {}", waiver.rule, waiver.expires));
+      } else {
+        loaded.waivers.push_back(std::move(waiver));
+      }
+    }
+  }
+  return loaded;
+}
+
+// A finding on its way into a record.
+struct Noted {
+  rules::Finding finding;
+  std::string waived;  // the reason, where somebody has accepted it
+};
+
 class Validation {
  public:
-  Validation(RecordSink& sink, Observer& observer, const ValidateSettings& settings)
-      : m_sink(sink), m_observer(observer), m_settings(settings) {}
+  Validation(RecordSink& sink, Observer& observer, const ValidateSettings& settings, const Rules& rules)
+      : m_sink(sink),
+        m_observer(observer),
+        m_settings(settings),
+        m_rules(rules),
+        m_report(settings.reports, settings.profile) {}
 
   void take(const InventoryItem& item, Checked&& checked) {
     Json record = to_record(item, std::move(checked));
     ++m_progress.done;
+    m_report.take(record);
     m_sink.emit(record);
     m_observer.progress(m_progress);
   }
@@ -84,6 +137,8 @@ class Validation {
   void emit_studies() {
     m_batch.for_each_study([this](const BatchState::Study& study) { m_sink.emit(to_record(study)); });
   }
+
+  void finish_report() { m_report.finish(); }
 
  private:
   Json to_record(const InventoryItem& item, Checked&& checked) {
@@ -103,7 +158,7 @@ class Validation {
       return skipped(std::move(record), reason);
     }
     m_progress.bytes += inspection.header.size;
-    return of_inspection(std::move(record), item.path, inspection);
+    return of_inspection(std::move(record), item.path, checked);
   }
 
   Json of_error(Json record, const Error& error) {
@@ -132,9 +187,30 @@ class Validation {
     ++m_progress.failed;
   }
 
-  Json of_inspection(Json record, const std::string& path, dicom::Inspection& inspection) {
+  Json of_inspection(Json record, const std::string& path, Checked& checked) {
+    dicom::Inspection& inspection = *checked.inspection;
     const dicom::InstanceAttributes& attributes = inspection.header.attributes;
-    std::vector<Defect> defects = std::move(inspection.defects);
+    std::vector<Noted> found;
+    const auto note = [&](rules::Finding finding) {
+      Noted noted{std::move(finding), {}};
+      if (m_rules.profile && !rules::complete(noted.finding, *m_rules.profile)) {
+        return;
+      }
+      waive(noted, attributes);
+      found.push_back(std::move(noted));
+    };
+    if (checked.result) {
+      for (rules::Finding& finding : checked.result->findings) {
+        Noted noted{std::move(finding), {}};
+        waive(noted, attributes);
+        found.push_back(std::move(noted));
+      }
+    } else {
+      for (const Defect& defect : inspection.defects) {
+        note(rules::to_finding(defect));
+      }
+    }
+    std::vector<Defect> defects;
     check_known_uids(attributes, defects);
     if (!attributes.sop_instance_uid.empty()) {
       if (const std::optional<BatchState::Known> first = m_batch.remember(attributes, path)) {
@@ -149,10 +225,64 @@ class Validation {
         record["clashesWith"] = path_to_json(first->path);
       }
     }
-    const std::vector<Defect> study_defects = check_study(attributes, inspection.header.size, defects);
-    defects.insert(defects.end(), study_defects.begin(), study_defects.end());
-    finish(record, defects);
+    if (checked.result) {
+      check_facts(attributes, checked.result->facts, note);
+    }
+    for (const Defect& defect : defects) {
+      note(rules::to_finding(defect));
+    }
+    for (const Defect& defect : check_study(attributes, inspection.header.size, fails(found))) {
+      note(rules::to_finding(defect));
+    }
+    if (m_rules.profile && m_settings.studies && !attributes.study_instance_uid.empty()) {
+      m_batch.note_for_view(attributes);
+    }
+    finish(record, found);
     return record;
+  }
+
+  // Rules about what must be the same in a series, a study, of a patient, in the batch.
+  template <typename Note>
+  void check_facts(const dicom::InstanceAttributes& attributes, const std::vector<rules::Fact>& facts,
+                   const Note& note) {
+    for (const rules::Fact& fact : facts) {
+      const rules::Rule& rule = *fact.rule;
+      std::string scope;
+      switch (rule.scope) {
+        case rules::Rule::Scope::series:
+          scope = attributes.series_instance_uid;
+          break;
+        case rules::Rule::Scope::study:
+          scope = attributes.study_instance_uid;
+          break;
+        case rules::Rule::Scope::patient:
+          scope = attributes.patient_id.empty() ? "" : attributes.patient_id + "\\" + attributes.issuer_of_patient_id;
+          break;
+        case rules::Rule::Scope::batch:
+          scope = "batch";
+          break;
+      }
+      if (!scope.empty() && !m_batch.agrees(rule.id, scope, fact.value)) {
+        rules::Finding finding;
+        finding.severity = rule.severity;
+        finding.rule = rule.id;
+        finding.message = rule.message;
+        finding.tag = rule.path.tags.back();
+        finding.tag_path = dicom::to_string(finding.tag);
+        note(std::move(finding));
+      }
+    }
+  }
+
+  void waive(Noted& noted, const dicom::InstanceAttributes& attributes) const {
+    for (const rules::Waiver& waiver : m_rules.waivers) {
+      if (waiver.rule == noted.finding.rule && (waiver.tag_path.empty() || waiver.tag_path == noted.finding.tag_path) &&
+          (waiver.sop_class.empty() || waiver.sop_class == attributes.sop_class_uid) &&
+          (waiver.study.empty() || waiver.study == attributes.study_instance_uid)) {
+        noted.waived = waiver.reason;
+        return;
+      }
+    }
   }
 
   void check_known_uids(const dicom::InstanceAttributes& attributes, std::vector<Defect>& defects) {
@@ -167,13 +297,12 @@ class Validation {
     }
   }
 
-  std::vector<Defect> check_study(const dicom::InstanceAttributes& attributes, std::uint64_t size,
-                                  const std::vector<Defect>& so_far) {
+  std::vector<Defect> check_study(const dicom::InstanceAttributes& attributes, std::uint64_t size, bool failed) {
     std::vector<Defect> defects;
     if (attributes.study_instance_uid.empty()) {
       return defects;
     }
-    const auto first = m_batch.add_to_study(attributes, size, !fails(so_far));
+    const auto first = m_batch.add_to_study(attributes, size, !failed);
     if (!first) {
       return defects;
     }
@@ -193,24 +322,65 @@ class Validation {
     return defects;
   }
 
-  bool fails(const std::vector<Defect>& defects) const {
+  bool fails(Defect::Severity severity) const {
     if (m_settings.fail_on == ValidateSettings::FailOn::never) {
       return false;
     }
-    const Defect::Severity limit =
-        m_settings.fail_on == ValidateSettings::FailOn::warning ? Defect::Severity::warning : Defect::Severity::error;
-    return std::any_of(defects.begin(), defects.end(),
-                       [limit](const Defect& defect) { return defect.severity <= limit; });
+    return severity <= (m_settings.fail_on == ValidateSettings::FailOn::warning ? Defect::Severity::warning
+                                                                                : Defect::Severity::error);
   }
 
-  void finish(Json& record, const std::vector<Defect>& defects) {
-    const bool failed = fails(defects);
+  bool fails(const std::vector<Noted>& found) const {
+    return std::ranges::any_of(
+        found, [this](const Noted& noted) { return noted.waived.empty() && fails(noted.finding.severity); });
+  }
+
+  // Without a profile only what the check itself says.
+  Json to_json(const Noted& noted) const {
+    const rules::Finding& finding = noted.finding;
+    Json json;
+    json["severity"] = to_string(finding.severity);
+    json["rule"] = finding.rule;
+    json["message"] = finding.message;
+    if (!finding.tag_path.empty()) {
+      json["tagPath"] = finding.tag_path;
+      if (finding.has_offset) {
+        json["offset"] = finding.offset;
+      }
+    }
+    if (m_rules.profile) {
+      const auto put = [&json](const char* key, std::string_view value) {
+        if (!value.empty()) {
+          json[key] = value;
+        }
+      };
+      if (const dicom::DictionaryEntry* entry = dicom::find_entry(finding.tag);
+          entry != nullptr && !finding.tag_path.empty()) {
+        put("keyword", entry->keyword);
+      }
+      if (!finding.value.empty()) {
+        put("value", m_settings.phi_plain && dicom::is_string(finding.vr)
+                         ? finding.value
+                         : masked_value(finding.tag, finding.vr, finding.value));
+      }
+      put("section", finding.section);
+      put("hint", finding.hint);
+      put("code", finding.code);
+    }
+    if (!noted.waived.empty()) {
+      json["waived"] = noted.waived;
+    }
+    return json;
+  }
+
+  void finish(Json& record, const std::vector<Noted>& found) {
+    const bool failed = fails(found);
     set_outcome(record, k_tool, failed ? outcome::invalid : outcome::valid, !failed);
     record.erase("findings");
-    if (!defects.empty()) {
+    if (!found.empty()) {
       Json findings = Json::array();
-      for (const Defect& defect : defects) {
-        findings.push_back(to_json(defect));
+      for (const Noted& noted : found) {
+        findings.push_back(to_json(noted));
       }
       record["findings"] = std::move(findings);
     }
@@ -219,20 +389,27 @@ class Validation {
     }
   }
 
-  Json to_record(const BatchState::Study& study) const {
+  Json to_record(const BatchState::Study& study) {
     bool broken = study.invalid_instances != 0;
     Json findings = Json::array();
     for (const StudyRule& rule : k_study_rules) {
       if (std::find(study.broken_rules.begin(), study.broken_rules.end(), rule.rule) == study.broken_rules.end()) {
         continue;
       }
-      const Defect defect{rule.severity,
-                          std::string(rule.rule),
-                          fmt::format("{} is not the same in all instances", rule.attribute),
-                          {},
-                          0};
-      broken = broken || fails({defect});
-      findings.push_back(to_json(defect));
+      Defect defect{rule.severity,
+                    std::string(rule.rule),
+                    fmt::format("{} is not the same in all instances", rule.attribute),
+                    {},
+                    0};
+      Noted noted{rules::to_finding(defect), {}};
+      if (m_rules.profile && !rules::complete(noted.finding, *m_rules.profile)) {
+        continue;
+      }
+      dicom::InstanceAttributes attributes;
+      attributes.study_instance_uid = study.study_instance_uid;
+      waive(noted, attributes);
+      broken = broken || fails({noted});
+      findings.push_back(to_json(noted));
     }
     Json record = make_record("study", k_tool, broken ? outcome::invalid : outcome::valid, !broken);
     record["StudyInstanceUID"] = study.study_instance_uid;
@@ -241,6 +418,14 @@ class Validation {
     record["series"] = study.series;
     record["bytes"] = study.bytes;
     record["modalities"] = study.modalities;
+    if (m_rules.profile) {
+      const BatchState::View view = m_batch.view_of(study.study_instance_uid);
+      record["missingInstanceNumbers"] = view.missing_instance_numbers;
+      record["repeatedInstanceNumbers"] = view.repeated_instance_numbers;
+      record["characterSets"] = view.character_sets;
+      record["issuers"] = view.issuers;
+      record["keyObjects"] = view.key_objects;
+    }
     if (!findings.empty()) {
       record["findings"] = std::move(findings);
     }
@@ -250,6 +435,8 @@ class Validation {
   RecordSink& m_sink;
   Observer& m_observer;
   const ValidateSettings& m_settings;
+  const Rules& m_rules;
+  ValidationReport m_report;
   BatchState m_batch;
   Observer::Progress m_progress{0, 0, 0, 0, "checking"};
 };
@@ -258,19 +445,23 @@ class Validation {
 
 void validate(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting,
               const ValidateSettings& settings, std::stop_token stop) {
+  const Rules rules = load_rules(settings, observer);
   Inventory inventory(source);
-  Validation validation(sink, observer, settings);
+  Validation validation(sink, observer, settings, rules);
   const unsigned threads = settings.jobs != 0 ? settings.jobs : std::max(1U, std::thread::hardware_concurrency());
   ordered_parallel<InventoryItem, Checked>(
       threads,
       [&]() -> std::optional<InventoryItem> {
         return stop.stop_requested() ? std::nullopt : next_counted(inventory, accounting);
       },
-      [](InventoryItem& item) { return check(item); },
+      [&](InventoryItem& item) { return check(item, rules.get()); },
       [&](InventoryItem&& item, Checked&& checked) { validation.take(item, std::move(checked)); });
   if (settings.studies) {
     validation.emit_studies();
   }
+  validation.finish_report();
 }
+
+std::string list_rules(std::string_view profile) { return rules::list_rules(rules::load_profile(profile)); }
 
 }  // namespace kuva::workflow

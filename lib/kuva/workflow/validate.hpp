@@ -2,8 +2,11 @@
 
 #include <kuva/workflow/items.hpp>
 
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace kuva::workflow {
 
@@ -13,12 +16,22 @@ struct ValidateSettings {
   bool strict = false;     // a skipped file counts as failed
   bool phi_plain = false;  // patient values in findings unmasked
   enum class FailOn { error, warning, never } fail_on = FailOn::error;
+  std::string profile;               // name or file; empty: the checks of the file's structure and of the batch alone
+  std::string waivers;               // a file; empty: none
+  std::vector<std::string> reports;  // "junit:FILE", "csv:FILE", "text:FILE"
 };
+
+// What --list-rules prints of a profile. Errors: usage.profile.
+std::string list_rules(std::string_view profile);
+// Errors: usage.argument where the text is no FORMAT:FILE.
+void check_report(std::string_view report);
 
 // kuva-validate: every file of the input is inspected, in parallel; records leave in the order of the input. Across the
 // batch: UIDs that appear twice, one patient, accession number and study date a study. Study records at the end.
 // Memory does not grow with the number of files: the batch's state is in a temporary database.
-// The summary is left to the caller. Errors: local.write, local.resource.
+// With a profile its rules are applied too (kuva-profiles(5)), findings have keyword, masked value, section and hint,
+// and study records a view of the study. The summary is left to the caller. Errors: local.write, local.resource,
+// usage.profile, usage.argument.
 void validate(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting,
               const ValidateSettings& settings, std::stop_token stop);
 

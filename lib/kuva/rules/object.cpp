@@ -1,0 +1,260 @@
+#include <kuva/rules/object.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstring>
+
+namespace kuva::rules {
+
+namespace {
+
+using dicom::Vr;
+using Event = dicom::DataSetReader::Event;
+
+bool is_padding(char c) { return c == ' ' || c == '\0'; }
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && is_padding(text.back())) {
+    text.remove_suffix(1);
+  }
+  while (!text.empty() && text.front() == ' ') {
+    text.remove_prefix(1);
+  }
+  return text;
+}
+
+std::size_t width_of(Vr vr) {
+  switch (vr) {
+    case Vr::US:
+    case Vr::SS:
+      return 2;
+    case Vr::UL:
+    case Vr::SL:
+    case Vr::FL:
+    case Vr::AT:
+      return 4;
+    case Vr::FD:
+    case Vr::SV:
+    case Vr::UV:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+std::uint64_t integer_at(const char* bytes, std::size_t width, bool big_endian) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < width; ++i) {
+    const std::size_t place = big_endian ? width - 1 - i : i;
+    value |= std::uint64_t{static_cast<unsigned char>(bytes[place])} << (8 * i);
+  }
+  return value;
+}
+
+double number_at(const char* bytes, Vr vr, bool big_endian) {
+  if (vr == Vr::AT) {  // group and element, each in the byte order
+    return static_cast<double>(integer_at(bytes, 2, big_endian) << 16 | integer_at(bytes + 2, 2, big_endian));
+  }
+  const std::uint64_t raw = integer_at(bytes, width_of(vr), big_endian);
+  switch (vr) {
+    case Vr::SS:
+      return static_cast<double>(static_cast<std::int16_t>(raw));
+    case Vr::SL:
+      return static_cast<double>(static_cast<std::int32_t>(raw));
+    case Vr::SV:
+      return static_cast<double>(static_cast<std::int64_t>(raw));
+    case Vr::FL:
+      return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw)));
+    case Vr::FD:
+      return std::bit_cast<double>(raw);
+    default:
+      return static_cast<double>(raw);
+  }
+}
+
+}  // namespace
+
+const Object::Element* Object::find(const Item& item, dicom::Tag tag) const {
+  const std::span<const Element> all = elements(item);
+  const auto found = item.ascending ? std::ranges::lower_bound(all, tag, {}, &Element::tag)
+                                    : std::ranges::find(all, tag, &Element::tag);
+  return found != all.end() && found->tag == tag ? &*found : nullptr;
+}
+
+std::string_view Object::bytes(const Element& element) const {
+  std::string_view value = std::string_view(m_values).substr(element.value_at, element.kept);
+  if (dicom::is_string(element.vr)) {
+    while (!value.empty() && is_padding(value.back())) {
+      value.remove_suffix(1);
+    }
+  }
+  return value;
+}
+
+bool Object::filled(const Element& element) const {
+  if (element.sequence) {
+    return element.items != 0;
+  }
+  return element.length != 0 && (!dicom::is_string(element.vr) || !element.whole || !trimmed(bytes(element)).empty());
+}
+
+std::vector<std::string_view> Object::texts(const Element& element) const {
+  std::vector<std::string_view> values;
+  if (!dicom::is_string(element.vr) || element.kept == 0) {
+    return values;
+  }
+  std::string_view rest = bytes(element);
+  const bool single = element.vr == Vr::LT || element.vr == Vr::ST || element.vr == Vr::UT || element.vr == Vr::UR;
+  while (!single) {
+    const std::size_t end = rest.find('\\');
+    if (end == std::string_view::npos) {
+      break;
+    }
+    values.push_back(trimmed(rest.substr(0, end)));
+    rest.remove_prefix(end + 1);
+  }
+  values.push_back(trimmed(rest));
+  return values;
+}
+
+std::vector<double> Object::numbers(const Element& element) const {
+  std::vector<double> values;
+  if (element.vr == Vr::IS || element.vr == Vr::DS) {
+    for (std::string_view text : texts(element)) {
+      if (text.starts_with('+')) {
+        text.remove_prefix(1);
+      }
+      double value = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error == std::errc() && end == text.data() + text.size()) {
+        values.push_back(value);
+      }
+    }
+    return values;
+  }
+  const std::size_t width = width_of(element.vr);
+  if (width != 0) {
+    const char* const start = m_values.data() + element.value_at;
+    for (std::size_t at = 0; at + width <= element.kept; at += width) {
+      values.push_back(number_at(start + at, element.vr, element.big_endian));
+    }
+  }
+  return values;
+}
+
+std::size_t Object::count(const Element& element) const {
+  if (element.sequence) {
+    return element.items;
+  }
+  if (const std::size_t width = width_of(element.vr); width != 0) {
+    return element.length / width;
+  }
+  return element.length == 0 ? 0 : dicom::is_string(element.vr) ? texts(element).size() : 1;
+}
+
+ObjectBuilder::ObjectBuilder() {
+  m_open_items.emplace_back();
+  m_object.m_elements.reserve(256);
+}
+
+void ObjectBuilder::add(const dicom::DataSetReader& reader, Object::Element element) {
+  const dicom::DataSetReader::Header& header = reader.header();
+  OpenItem& open = m_open_items.back();
+  if (++m_elements > Object::k_most_elements) {
+    m_object.m_complete = false;
+    return;
+  }
+  if (!open.elements.empty() && header.tag <= open.elements.back().tag) {
+    open.ascending = false;
+  }
+  element.tag = header.tag;
+  element.vr = header.vr;
+  element.big_endian = reader.big_endian();
+  element.length = header.length;
+  element.offset = header.offset;
+  open.elements.push_back(element);
+}
+
+void ObjectBuilder::event(dicom::DataSetReader& reader, Event event) {
+  switch (event) {
+    case Event::element: {
+      Object::Element element;
+      const dicom::DataSetReader::Header& header = reader.header();
+      const bool at_root = m_open_items.size() == 1;
+      const std::size_t limit = at_root ? Object::k_kept_of_root : Object::k_kept_of_items;
+      // Of bulk nothing is kept, not even its start: no rule asks for it.
+      const bool keeps = dicom::is_string(header.vr) || (width_of(header.vr) != 0 && header.length <= limit);
+      if (keeps) {
+        const std::string_view value = reader.value(limit);
+        element.value_at = m_object.m_values.size();
+        element.kept = static_cast<std::uint32_t>(value.size());
+        element.whole = value.size() == header.length;
+        if (m_elements < Object::k_most_elements) {
+          m_object.m_values.append(value);
+        }
+        if (at_root && header.tag == dicom::tags::specific_character_set) {
+          m_object.m_character_set = trimmed(value);
+        }
+      }
+      add(reader, element);
+      break;
+    }
+    case Event::sequence_begin: {
+      Object::Element element;
+      if (!reader.is_fragments()) {
+        element.sequence = true;
+      }
+      add(reader, element);
+      m_open_sequences.emplace_back();
+      break;
+    }
+    case Event::item_begin:
+      if (!reader.is_fragments()) {
+        m_open_items.emplace_back();
+        m_open_items.back().offset = reader.header().offset;
+      }
+      break;
+    case Event::item_end:
+      if (m_open_items.size() > 1) {
+        const Object::Item item = close(m_open_items.back());
+        m_open_items.pop_back();
+        m_open_sequences.back().items.push_back(item);
+      }
+      break;
+    case Event::sequence_end:
+      if (!m_open_sequences.empty()) {
+        const std::vector<Object::Item>& items = m_open_sequences.back().items;
+        // The sequence is the last element of what is open now, unless there were too many to keep.
+        if (!m_open_items.back().elements.empty() && m_object.m_complete) {
+          Object::Element& element = m_open_items.back().elements.back();
+          element.first_item = static_cast<std::uint32_t>(m_object.m_items.size());
+          element.items = static_cast<std::uint32_t>(items.size());
+          m_object.m_items.insert(m_object.m_items.end(), items.begin(), items.end());
+        }
+        m_open_sequences.pop_back();
+      }
+      break;
+    case Event::end:
+      break;
+  }
+}
+
+Object::Item ObjectBuilder::close(OpenItem& open) {
+  Object::Item item;
+  item.first = static_cast<std::uint32_t>(m_object.m_elements.size());
+  item.count = static_cast<std::uint32_t>(open.elements.size());
+  item.offset = open.offset;
+  item.ascending = open.ascending;
+  m_object.m_elements.insert(m_object.m_elements.end(), open.elements.begin(), open.elements.end());
+  return item;
+}
+
+Object ObjectBuilder::finish(std::string transfer_syntax, bool complete) {
+  m_object.m_complete = m_object.m_complete && complete;
+  m_object.m_transfer_syntax = std::move(transfer_syntax);
+  m_object.m_root = close(m_open_items.front());
+  return std::move(m_object);
+}
+
+}  // namespace kuva::rules
