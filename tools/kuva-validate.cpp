@@ -16,6 +16,7 @@ constexpr kuva::cli::ToolInfo k_info{
         "  kuva-validate --profile kanta-2.4.1 --report junit:report.xml /archive/2019 > 2019.ndjson\n"
         "  find /archive -name '*.dcm' -print0 | kuva-validate --files-from - -0\n",
     .flush_each = false,
+    .explain = kuva::workflow::explain_rule,
 };
 
 void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings& settings, bool& no_studies) {

@@ -3,7 +3,6 @@
 #include <kuva/core/record.hpp>
 #include <kuva/dimse/status.hpp>
 #include <kuva/dimse/status_notes.hpp>
-#include <kuva/rules/profile.hpp>
 #include <kuva/ul/pdu.hpp>
 
 #include <fmt/format.h>
@@ -169,19 +168,6 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-// A rule of the first profile that has it, dicom's among them; a check of kuva's own, with any.
-std::optional<std::string> explain_rule(const std::string& id) {
-  if (id.find('.') == std::string::npos) {
-    return std::nullopt;
-  }
-  for (const std::string& name : rules::profile_names()) {
-    if (auto found = rules::explain_rule(rules::load_profile(name), id)) {
-      return found;
-    }
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::optional<std::string> explain(std::string_view what) {
@@ -194,7 +180,7 @@ std::optional<std::string> explain(std::string_view what) {
       return found;
     }
   }
-  return explain_rule(text);
+  return std::nullopt;
 }
 
 }  // namespace kuva::cli

@@ -55,7 +55,10 @@ int usage_failure(Messages& messages, std::string_view tool, std::string_view wh
 }
 
 int print_explanation(Messages& messages, const ToolInfo& info, const std::string& code) {
-  const auto text = explain(code);
+  auto text = explain(code);
+  if (!text && info.explain != nullptr) {
+    text = info.explain(code);
+  }
   return text ? print(messages, *text)
               : usage_failure(
                     messages, info.name,

@@ -26,6 +26,8 @@ struct ToolInfo {
   bool flush_each = true;           // records leave one by one (network); else in blocks where no terminal reads them
   bool serves = false;              // a signal is the ordinary end of the work
   std::string_view documents = {};  // words of --format besides those of all tools: "fhir|ehn"
+  // What --explain knows besides explain(); nothing where it knows nothing of it either.
+  std::optional<std::string> (*explain)(std::string_view what) = nullptr;
 };
 
 // A run of a tool: its streams, its count of items, and its stop request.

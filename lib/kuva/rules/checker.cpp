@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -28,6 +29,13 @@ dicom::Tag last_tag(std::string_view path) {
   std::from_chars(path.data(), path.data() + 4, group, 16);
   std::from_chars(path.data() + 5, path.data() + 9, element, 16);
   return {static_cast<std::uint16_t>(group), static_cast<std::uint16_t>(element)};
+}
+
+// NaN where the text is no number.
+double number_of(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
 // The modules of the object's IOD (PS3.3 A), attribute by attribute.
@@ -119,15 +127,16 @@ class IodChecks {
                     const std::string& path) {
     const std::vector<std::string>& allowed = m_tables.values(row.values);
     const auto is_allowed = [&](std::string_view value) { return std::ranges::find(allowed, value) != allowed.end(); };
+    const auto is_allowed_number = [&](double value) {
+      return std::ranges::any_of(allowed, [value](const std::string& text) { return number_of(text) == value; });
+    };
     bool good = true;
-    if (dicom::is_string(element.vr)) {
+    // Several values of an attribute of one are the matter of vm.count.
+    if (const std::vector<double> numbers = m_object.numbers(element); !numbers.empty()) {
+      good = numbers.size() != 1 || is_allowed_number(numbers.front());
+    } else if (dicom::is_string(element.vr)) {
       const std::vector<std::string_view> values = m_object.texts(element);
-      // Several values of an attribute of one are the matter of vm.count.
       good = values.size() != 1 || values.front().empty() || is_allowed(values.front());
-    } else {
-      const std::vector<double> values = m_object.numbers(element);
-      good = values.size() != 1 || is_allowed(fmt::format("{}", values.front())) ||
-             is_allowed(fmt::format("{:04}", values.front()));
     }
     if (!good) {
       add(row.closed ? "iod.enumerated" : "iod.defined-term",

@@ -531,7 +531,13 @@ std::vector<std::string> profile_names() {
   return names;
 }
 
-Profile load_profile(std::string_view name_or_file) { return load_with(name_or_file, {}, 0); }
+Profile load_profile(std::string_view name_or_file) {
+  Profile profile = load_with(name_or_file, {}, 0);
+  if (profile.checks_values || profile.checks_iods) {
+    StandardTables::get();  // what is wrong with them is an error of the run, not of each file
+  }
+  return profile;
+}
 
 Profile parse_profile(std::string_view text, const std::filesystem::path& file) { return parse_with(text, file, 0); }
 

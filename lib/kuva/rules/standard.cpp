@@ -137,7 +137,7 @@ void StandardTables::read_line(std::string_view line) {
   }
   const std::string_view whole = line;
   const std::string_view word = take_word(line);
-  if (word.size() == 8 && word.front() >= '0' && word.front() <= '9') {
+  if (word.size() == 8 && word.front() <= 'F') {  // a tag; the words are in small letters
     read_row(whole);
   } else if (word == "edition") {
     m_edition = line;

@@ -100,6 +100,11 @@ Rules load_rules(const ValidateSettings& settings, Observer& observer) {
   }
   if (!settings.waivers.empty()) {
     for (rules::Waiver& waiver : rules::load_waivers(settings.waivers)) {
+      if (rules::find_check(waiver.rule) == nullptr &&
+          (!loaded.profile || loaded.profile->find(waiver.rule) == nullptr)) {
+        observer.message(Observer::Level::warning,
+                         fmt::format("a waiver is for {}, and there is no such rule", waiver.rule));
+      }
       if (waiver.expires < today) {
         observer.message(Observer::Level::warning,
                          fmt::format("the waiver for {} expired on {}", waiver.rule, waiver.expires));
@@ -237,8 +242,27 @@ class Validation {
     if (m_rules.profile && m_settings.studies && !attributes.study_instance_uid.empty()) {
       m_batch.note_for_view(attributes);
     }
+    drop_repeated(found);
     finish(record, found);
     return record;
+  }
+
+  // What differs within the study differs for the patient too, and is said once.
+  static void drop_repeated(std::vector<Noted>& found) {
+    constexpr std::string_view k_patient = "patient.";
+    const auto is_said = [&found](const std::string& rule) {
+      return std::ranges::any_of(found, [&rule](const Noted& other) { return other.finding.rule == rule; });
+    };
+    std::vector<std::string> repeated;
+    for (const Noted& noted : found) {
+      if (noted.finding.rule.starts_with(k_patient) &&
+          is_said("study." + noted.finding.rule.substr(k_patient.size()))) {
+        repeated.push_back(noted.finding.rule);
+      }
+    }
+    std::erase_if(found, [&repeated](const Noted& noted) {
+      return std::ranges::find(repeated, noted.finding.rule) != repeated.end();
+    });
   }
 
   // Rules about what must be the same in a series, a study, of a patient, in the batch.
@@ -463,5 +487,16 @@ void validate(InputSource& source, RecordSink& sink, Observer& observer, Account
 }
 
 std::string list_rules(std::string_view profile) { return rules::list_rules(rules::load_profile(profile)); }
+
+std::optional<std::string> explain_rule(std::string_view id) {
+  std::vector<std::string> names = rules::profile_names();
+  std::ranges::stable_partition(names, [](const std::string& name) { return name == "dicom"; });
+  for (const std::string& name : names) {
+    if (auto found = rules::explain_rule(rules::load_profile(name), id)) {
+      return found;
+    }
+  }
+  return std::nullopt;
+}
 
 }  // namespace kuva::workflow

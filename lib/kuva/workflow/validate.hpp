@@ -23,6 +23,8 @@ struct ValidateSettings {
 
 // What --list-rules prints of a profile. Errors: usage.profile.
 std::string list_rules(std::string_view profile);
+// What --explain prints of a rule: as it is in the profile dicom, or the first that has it. Nothing where none has.
+std::optional<std::string> explain_rule(std::string_view id);
 // Errors: usage.argument where the text is no FORMAT:FILE.
 void check_report(std::string_view report);
 
