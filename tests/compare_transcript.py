@@ -49,6 +49,19 @@ def stored_instances(transcript):
     return collections.Counter(uid for _, uid, _ in kept)
 
 
+def disagreements_about_messages(records, transcript):
+    """HL7: what is called applied has an acknowledgement of its own, which the sandbox gave for that very message."""
+    answered = {(event.get("messageControlId"), event.get("acknowledgementControlId"), event.get("acknowledgement"))
+                for event in transcript if event["event"] == "hl7-message"}
+    faults = []
+    for record in records:
+        if record.get("type") == "message" and record["outcome"] == "applied" and record.get("already") != "history":
+            said = record.get("acknowledgement", {})
+            if (record["messageControlId"], said.get("controlId"), said.get("code")) not in answered:
+                faults.append(f"{record['messageControlId']} is called applied, and the sandbox did not answer so")
+    return faults
+
+
 def disagreements(records, transcript):
     faults = []
     summary = records[-1] if records else {}
@@ -63,6 +76,7 @@ def disagreements(records, transcript):
     if summary["exitCode"] == 0 and any(not record["ok"] for record in records[:-1]):
         faults.append("exit status 0 though not all is well")
 
+    faults += disagreements_about_messages(records[:-1], transcript)
     kept = stored_instances(transcript)
     requests = collections.Counter(event.get("SOPInstanceUID") for event in transcript
                                    if event["event"] == "message-received" and event.get("message") == "C-STORE-RQ")
@@ -72,6 +86,8 @@ def disagreements(records, transcript):
             answers[event.get("SOPInstanceUID")].append(event.get("status"))
     asked = set()
     for record in records[:-1]:
+        if record.get("type") == "message":
+            continue
         uid, outcome = record.get("SOPInstanceUID"), record["outcome"]
         status = record.get("store", {}).get("status")
         asked.add(uid)

@@ -67,6 +67,15 @@ class Disagreements(unittest.TestCase):
     def test_no_record_of_what_was_stored(self):
         self.differ(summary(), [request("1"), answer("1")], "no record")
 
+    def test_applied_needs_its_own_acknowledgement(self):
+        message = {"type": "message", "outcome": "applied", "ok": True, "messageControlId": "K1",
+                   "acknowledgement": {"code": "AA", "controlId": "S1"}}
+        event = {"event": "hl7-message", "messageControlId": "K1", "acknowledgement": "AA", "acknowledgementControlId": "S1"}
+        self.agree(summary(message), [event])
+        self.differ(summary(message), [dict(event, messageControlId="K2")], "did not answer so")
+        self.differ(summary(message), [dict(event, acknowledgementControlId="S2")], "did not answer so")
+        self.differ(summary(message), [dict(event, acknowledgement="AE")], "did not answer so")
+
     def test_summary(self):
         one = record("1", "stored", "0000")
         self.differ(summary(one, seen=2), [request("1"), answer("1")], "add up")

@@ -24,7 +24,7 @@ constexpr kuva::cli::ToolInfo k_info{
         "to the patient of --into. It cannot be undone by message, so what looks wrong is refused, and each merge is\n"
         "confirmed on the terminal or with --yes.",
     .examples =
-        "  kuva-merge -t archive --from T1@1.2.246.10.1234567.22.2026 --into 010101-123N --name 'Doe^Jane' --dry-run\n"
+        "  kuva-merge -t archive --from T1@1.2.246.10.12345671.22.2026 --into 010101-123N --name 'Doe^Jane' --dry-run\n"
         "  kuva-merge -t archive --yes merges.csv\n",
 };
 

@@ -1,6 +1,7 @@
 #include <kuva/cli/fault_file.hpp>
 #include <kuva/cli/sandbox_config.hpp>
 #include <kuva/cli/tool.hpp>
+#include <kuva/core/patient_id.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 
@@ -16,8 +17,9 @@ constexpr kuva::cli::ToolInfo k_info{
     .name = "kuva-sandbox",
     .usage = "[OPTION]... DIR",
     .description =
-        "An archive to rehearse against: the DICOM services, plain and over TLS; registry, repository, imaging\n"
-        "document source and WADO-RS over HTTPS. Serves the sandbox of DIR until it is stopped (SIGTERM, Ctrl-C).",
+        "An archive to rehearse against: the DICOM services and HL7 v2, plain and over TLS; registry, repository,\n"
+        "imaging document source and WADO-RS over HTTPS. Serves the sandbox of DIR until it is stopped (SIGTERM, "
+        "Ctrl-C).",
     .examples =
         "  kuva-sandbox --init sandbox && kuva-sandbox sandbox &\n"
         "  kuva-sandbox --sample-study study\n"
@@ -32,12 +34,15 @@ struct Options {
   std::string directory;
   std::string init;
   std::string sample_study;
+  std::string sample_patient;
   std::string faults;
   unsigned plain_port = 0;
   unsigned tls_port = 0;
   unsigned listen_port = 0;
   unsigned plain_listen_port = 0;
   unsigned web_port = 0;
+  unsigned hl7_port = 0;
+  unsigned hl7_tls_port = 0;
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -55,11 +60,16 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--sample-study", options.sample_study, "Write a small study to send")
       ->type_name("DIR")
       ->group(k_group);
+  app.add_option("--sample-patient", options.sample_patient, "Its patient is not known: a temporary identifier")
+      ->type_name("ID@OID")
+      ->group(k_group);
   port("--plain-port", options.plain_port, "With --init, as are those below; without: a free one");
   port("--tls-port", options.tls_port, "Port for TLS");
   port("--listen-port", options.listen_port, "Where kuva-commit awaits reports over TLS");
   port("--plain-listen-port", options.plain_listen_port, "Where kuva-commit awaits reports in plain text");
   port("--web-port", options.web_port, "Port for HTTPS");
+  port("--hl7-port", options.hl7_port, "Port for HL7 messages in plain text");
+  port("--hl7-tls-port", options.hl7_tls_port, "Port for HL7 messages over TLS");
 }
 
 void init(kuva::cli::Session& session, const Options& options) {
@@ -69,6 +79,8 @@ void init(kuva::cli::Session& session, const Options& options) {
   ports.listen = static_cast<std::uint16_t>(options.listen_port);
   ports.plain_listen = static_cast<std::uint16_t>(options.plain_listen_port);
   ports.web = static_cast<std::uint16_t>(options.web_port);
+  ports.hl7 = static_cast<std::uint16_t>(options.hl7_port);
+  ports.hl7_tls = static_cast<std::uint16_t>(options.hl7_tls_port);
   ports = kuva::cli::init_sandbox(options.init, ports);
   kuva::Json record = kuva::make_record("sandbox", k_info.name, "written", true);
   record["path"] = kuva::path_to_json(options.init);
@@ -77,11 +89,22 @@ void init(kuva::cli::Session& session, const Options& options) {
   record["listenPort"] = ports.listen;
   record["plainListenPort"] = ports.plain_listen;
   record["webPort"] = ports.web;
+  record["hl7Port"] = ports.hl7;
+  record["hl7TlsPort"] = ports.hl7_tls;
   session.sink().emit(record);
 }
 
-void write_sample_study(kuva::cli::Session& session, const std::string& directory) {
-  for (const fs::path& file : kuva::sandbox::write_sample_study(directory)) {
+void write_sample_study(kuva::cli::Session& session, const Options& options) {
+  kuva::sandbox::SamplePatient patient;
+  if (!options.sample_patient.empty()) {
+    const auto at = options.sample_patient.find('@');
+    if (at == std::string::npos || at == 0 || kuva::oid_defect(options.sample_patient.substr(at + 1))) {
+      throw kuva::Error(kuva::kind("usage.argument"), "--sample-patient is not of the form ID@OID");
+    }
+    patient = {options.sample_patient.substr(0, at), options.sample_patient.substr(at + 1), "Tuntematon^Potilas", "",
+               ""};
+  }
+  for (const fs::path& file : kuva::sandbox::write_sample_study(options.sample_study, patient)) {
     session.accounting().entered();
     kuva::Json record = kuva::make_record("instance", k_info.name, "written", true);
     record["path"] = kuva::path_to_json(file.string());
@@ -109,6 +132,12 @@ void serve(kuva::cli::Session& session, const Options& options) {
   }
   if (const auto port = sandbox->web_port()) {
     record["webPort"] = *port;
+  }
+  if (const auto port = sandbox->hl7_port()) {
+    record["hl7Port"] = *port;
+  }
+  if (const auto port = sandbox->hl7_tls_port()) {
+    record["hl7TlsPort"] = *port;
   }
   session.sink().emit(record);
   std::mutex mutex;
@@ -138,7 +167,7 @@ int main(int argc, char** argv) {
           init(session, options);
         }
         if (!options.sample_study.empty()) {
-          write_sample_study(session, options.sample_study);
+          write_sample_study(session, options);
         }
         if (serves) {
           serve(session, options);

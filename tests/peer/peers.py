@@ -193,6 +193,7 @@ class Sandbox:
         ports, = made.of_type("sandbox")
         self.port, self.tls_port = ports["plainPort"], ports["tlsPort"]
         self.web_port = ports["webPort"]
+        self.hl7_port, self.hl7_tls_port = ports["hl7Port"], ports["hl7TlsPort"]
         self.config, self.tls = self.root / "kuva.toml", self.root / "tls"
         self.storage, self.transcript = self.root / "storage", self.root / "transcript.ndjson"
         self.made_toml = (self.root / "sandbox.toml").read_text()

@@ -198,6 +198,97 @@ class Npm(Hl7Case):
         self.receive_from("medplum-client", 2)
 
 
+PYTHON_CLIENT = """import hl7.client, ssl, socket, sys
+port, ca, certificate, key = int(sys.argv[1]), *sys.argv[2:5]
+class Client(hl7.client.MLLPClient):
+    def __init__(self):
+        plain = socket.create_connection(('127.0.0.1', port))
+        if ca:
+            context = ssl.create_default_context(cafile=ca)
+            context.load_cert_chain(certificate, key)
+            plain = context.wrap_socket(plain, server_hostname='localhost')
+        self.socket, self.encoding = plain, 'utf-8'
+with Client() as client:
+    for line in sys.stdin.read().split('\\n'):
+        print(client.send_message(line.replace('|CR|', '\\r')).decode().replace('\\r', '|CR|'))
+"""
+
+
+class OfTheSandbox(Hl7Case):
+    """The sandbox's receiver with clients that are not ours; what it changes, as DCMTK sees it."""
+
+    needed = ("kuva-adt", "kuva-sandbox", "kuva-send")
+
+    def setUp(self):
+        super().setUp()
+        self.box = peers.Sandbox(self)
+        self.box.made_toml = self.box.made_toml.replace('"KUVASANDBOX|KUVA"', '"ARCHIVE|NATIONAL"')
+        self.box.configure()
+        self.box.start()
+
+    def message(self, trigger, number, *segments):
+        return "|CR|".join((f"MSH|^~\\&|RIS|HOSPITAL|ARCHIVE|NATIONAL|20260101||ADT^{trigger}|PY{number}|P|2.5.1||||||UNICODE UTF-8",
+                          "EVN||20260101", *segments)) + "|CR|"
+
+    def say(self, *messages, tls=False):
+        """The acknowledgements of python3-hl7's client."""
+        keys = (self.box.tls / "ca.pem", self.box.tls / "client.pem", self.box.tls / "client.key") if tls else ("", "", "")
+        done = subprocess.run([sys.executable, "-c", PYTHON_CLIENT, str(self.box.hl7_tls_port if tls else self.box.hl7_port),
+                               *map(str, keys)], input="\n".join(messages), capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout.rstrip("\n").split("\n")
+
+    @unittest.skipIf(not HAS_PYTHON_HL7, "python3-hl7 is not installed")
+    @harness.needs("findscu", "getscu")
+    def test_a_merge_and_a_correction(self):
+        made = self.tool("kuva-sandbox", "--sample-study", self.directory / "study", "--sample-patient", "T-1@1.2.3.4")
+        self.assertEqual(0, made.code, made.err)
+        sent = self.tool("kuva-send", "--config", self.box.config, "-t", "sandbox-plain", self.directory / "study")
+        self.assertEqual(0, sent.code, sent.err)
+        person = "PID|||010181-900C^^^&1.2.246.21&ISO||Äyräs^Maija"
+        for tls in (False, True):
+            merged, updated, gone = self.say(self.message("A40", 1, person, "MRG|T-1^^^&1.2.3.4&ISO"),
+                                             self.message("A31", 2, person + "^Kyllikki||19810101|F"),
+                                             self.message("A31", 3, "PID|||T-1^^^&1.2.3.4&ISO||Nobody"), tls=tls)
+            self.assertIn("MSA|AR|PY1" if tls else "MSA|AA|PY1", merged)  # once
+            self.assertIn("MSA|AA|PY2", updated)
+            self.assertIn("MSA|AR|PY3", gone)
+            self.assertIn("204^Unknown key identifier^HL70357", gone)
+        for patient, matches in (("T-1", 0), ("010181-900C", 1)):
+            code, text = self.run_program("findscu", "-v", "-aet", "KUVAPLAIN", "-aec", "KUVASANDBOX", "-S", "-k",
+                                          "QueryRetrieveLevel=STUDY", "-k", f"PatientID={patient}", "-k", "PatientName", "-k",
+                                          "PatientBirthDate", "-k", "StudyInstanceUID", "127.0.0.1", self.box.port)
+            self.assertEqual(0, code, text)
+            self.assertEqual(matches, text.count("(0020,000d) UI ["), text)
+            self.assertEqual(matches, text.count("[19810101]"), text)
+        self.make_directory("back")
+        code, text = self.run_program("getscu", "-aet", "KUVAPLAIN", "-aec", "KUVASANDBOX", "-P", "-k",
+                                      "QueryRetrieveLevel=PATIENT", "-k", "PatientID=010181-900C", "-od", self.directory / "back",
+                                      "127.0.0.1", self.box.port)
+        self.assertEqual(0, code, text)
+        import pydicom
+        stored = {item.SOPInstanceUID: item for item in map(pydicom.dcmread, (self.directory / "study").iterdir())}
+        back = [pydicom.dcmread(path) for path in (self.directory / "back").iterdir()]
+        self.assertGreaterEqual(len(back), 3)
+        for item in back:
+            self.assertEqual(("010181-900C", "Äyräs^Maija^Kyllikki", "F"),
+                             (item.PatientID, str(item.PatientName), item.PatientSex))
+            before = stored[item.SOPInstanceUID]
+            for tag in ("PatientID", "PatientName", "PatientSex", "PatientBirthDate", "IssuerOfPatientID",
+                        "IssuerOfPatientIDQualifiersSequence"):
+                for one in (item, before):
+                    if tag in one:
+                        delattr(one, tag)
+            self.assertEqual(before, item)
+
+    @unittest.skipIf(npm_directory() is None, "npm, node or the npm registry is not there")
+    def test_npm_clients(self):
+        environment = dict(os.environ, NODE_PATH=str(npm_directory() / "node_modules"))
+        for role in ("simple-client", "medplum-client"):
+            client = self.start(role, ["node", harness.HERE / "hl7_peers.cjs", role, self.box.hl7_port], environment=environment)
+            self.assertEqual(0, client.wait(30), client.tail())
+
+
 class Samples(Hl7Case):
     """Messages that others wrote: each is read, shown and checked."""
 

@@ -1,5 +1,6 @@
 #include <kuva/cli/fault_file.hpp>
 #include <kuva/cli/toml_reader.hpp>
+#include <kuva/hl7/acknowledgement.hpp>
 
 #include <fmt/format.h>
 
@@ -59,7 +60,8 @@ void read_match(TomlReader& reader, FaultRule& rule) {
       rule.point == FaultPoint::store || rule.point == FaultPoint::commit || rule.point == FaultPoint::echo;
   const bool is_web = rule.point == FaultPoint::web_connect || rule.point == FaultPoint::query ||
                       rule.point == FaultPoint::documents || rule.point == FaultPoint::images ||
-                      rule.point == FaultPoint::wado;
+                      rule.point == FaultPoint::wado || rule.point == FaultPoint::hl7_connect ||
+                      rule.point == FaultPoint::hl7;
   if (rule.point != FaultPoint::connect && !is_web) {
     assign(match.calling_ae, reader.ae_title("calling_ae"));
   }
@@ -72,7 +74,8 @@ void read_match(TomlReader& reader, FaultRule& rule) {
   if (const auto security = reader.choice("security", {"plain", "tls"})) {
     match.tls = *security == 1;
   }
-  if (rule.point != FaultPoint::report && (!is_web || rule.point == FaultPoint::web_connect)) {
+  if (rule.point != FaultPoint::report &&
+      (!is_web || rule.point == FaultPoint::web_connect || rule.point == FaultPoint::hl7_connect)) {
     assign(match.association, reader.integer("association", 1, k_most));
   }
   assign(match.nth, reader.integer("nth", 1, k_most));
@@ -122,6 +125,23 @@ void read_moment(TomlReader& reader, FaultRule& rule) {
   }
 }
 
+// Whether the message that is not answered takes effect.
+void read_applied(TomlReader& reader, FaultRule& rule) {
+  if (!reader.boolean("applied").value_or(true)) {
+    rule.moment = FaultMoment::request;
+  }
+}
+
+void read_acknowledgement(TomlReader& reader, FaultRule& rule) {
+  const auto code = reader.choice("code", {"AA", "AE", "AR", "CA", "CE", "CR"});
+  if (!code) {
+    reader.fail("code", "is missing: AA, AE, AR, CA, CE or CR");
+  }
+  rule.code = hl7::to_string(static_cast<hl7::AckCode>(*code));
+  assign(rule.subcode, reader.text("error"));
+  assign(rule.reason, reader.text("reason"));
+}
+
 void read_code(TomlReader& reader, FaultRule& rule) {
   const auto text = reader.text("code");
   if (rule.action == FaultAction::reject) {
@@ -168,6 +188,9 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
       if (rule.action == FaultAction::delay && !rule.duration) {
         reader.fail("for", "is missing: how late the answer is");
       }
+      if (rule.action == FaultAction::silent && rule.point == FaultPoint::hl7) {
+        read_applied(reader, rule);
+      }
       break;
     case FaultAction::abort:
       read_code(reader, rule);
@@ -177,6 +200,8 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
     case FaultAction::release:
       if (is_request) {
         read_moment(reader, rule);
+      } else if (rule.point == FaultPoint::hl7) {
+        read_applied(reader, rule);
       }
       break;
     case FaultAction::stop_reading:
@@ -241,6 +266,11 @@ void read_parameters(TomlReader& reader, FaultRule& rule) {
       assign(rule.duration, reader.duration("for"));
       rule.is_behind = reader.choice("clock", {"ahead", "behind"}) == std::size_t{1};
       break;
+    case FaultAction::acknowledgement:
+      read_acknowledgement(reader, rule);
+      break;
+    case FaultAction::wrong_control_id:
+    case FaultAction::noise:
     case FaultAction::missing_part:
     case FaultAction::wrong_cid:
     case FaultAction::wrong_digest:
@@ -271,7 +301,7 @@ FaultRule read_rule(TomlReader& reader) {
   const auto point = sandbox::fault_point(on.value_or(""));
   if (!point) {
     reader.fail("on", on ? "must be connect, associate, store, commit, echo, release, report, web-connect, query, "
-                           "documents, images or wado"
+                           "documents, images, wado, hl7-connect or hl7"
                          : "is missing");
   }
   rule.point = *point;

@@ -5,6 +5,7 @@
 #include <kuva/cli/xds_config.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/core/time_zone.hpp>
+#include <kuva/hl7/escape.hpp>
 #include <kuva/sandbox/rejection.hpp>
 
 #include <fmt/format.h>
@@ -155,6 +156,36 @@ void read_assertion_rules(TomlReader& reader, sandbox::AssertionRules& rules) {
   }
 }
 
+void read_hl7_receiver(TomlReader& reader, sandbox::Hl7Settings& hl7) {
+  assign(hl7.plain_port, reader.integer("plain_port", 0, k_max_port));
+  assign(hl7.tls_port, reader.integer("tls_port", 0, k_max_port));
+  hl7.receiving = reader.texts("receiving");
+  hl7.sending = reader.texts("sending");
+  for (const auto& [key, values] : {std::pair("receiving", &hl7.receiving), std::pair("sending", &hl7.sending)}) {
+    for (const std::string& value : *values) {
+      if (value.find('|') == std::string::npos) {
+        reader.fail(key, "takes texts of the form APPLICATION|FACILITY");
+      }
+    }
+  }
+  if (auto events = reader.texts("events"); !events.empty()) {
+    hl7.events = std::move(events);
+  }
+  hl7.trusted_authorities = reader.texts("trusted_authorities");
+  if (const auto policy = reader.choice("merged_patients", {"reject", "ignore", "ignore-duplicate-merge"})) {
+    hl7.merged_patients = static_cast<sandbox::MergedPolicy>(*policy);
+  }
+  assign(hl7.default_character_set, reader.text("default_character_set"));
+  if (!hl7::CharacterSet::find(hl7.default_character_set)) {
+    reader.fail("default_character_set", "is no term of HL7 table 0211");
+  }
+  assign(hl7.most_message_bytes, reader.integer("most_message_bytes", 1024, std::int64_t{1} << 30U));
+  reader.finish();
+  if (!hl7.plain_port && !hl7.tls_port) {
+    reader.fail("plain_port", "is missing, and so is tls_port");
+  }
+}
+
 std::uint16_t free_port(std::uint16_t wanted, std::vector<std::unique_ptr<net::Listener>>& taken) {
   if (wanted != 0) {
     return wanted;
@@ -200,6 +231,12 @@ accession_authority = "{}"
 # Imaging documents (CDA) that are put here are registered.
 documents = "documents"
 
+# Patient updates and merges (HL7 v2 over MLLP).
+[hl7]
+plain_port = {}
+tls_port = {}
+receiving = ["KUVASANDBOX|KUVA"]
+
 # The assertions of requests: demanded only when this says so, as the archive does.
 [xua]
 demanded = false
@@ -220,7 +257,7 @@ port = {}
 security = "plain"
 )",
                      ports.plain, ports.tls, ports.web, k_home_community, k_repository, k_imaging_source, k_source_id,
-                     k_accession_authority, ports.listen, ports.plain_listen);
+                     k_accession_authority, ports.hl7, ports.hl7_tls, ports.listen, ports.plain_listen);
 }
 
 // Registry, repository and imaging document source of the sandbox, for a target of this name.
@@ -246,6 +283,20 @@ certificate_file = "tls/client.pem"
 key_file = "tls/client.key"
 )",
                      target, ports.web, k_home_community, k_repository, k_imaging_source);
+}
+
+// Who receives HL7 messages in the sandbox; TLS is that of the target.
+std::string hl7_toml(std::string_view target, std::uint16_t port) {
+  return fmt::format(R"(
+[target.{}.hl7]
+host = "127.0.0.1"
+port = {}
+sending_application = "KUVA"
+sending_facility = "HOSPITAL"
+receiving_application = "KUVASANDBOX"
+receiving_facility = "KUVA"
+)",
+                     target, port);
 }
 
 // The same with assertions, for when the sandbox demands them.
@@ -292,7 +343,7 @@ key_file = "tls/client.key"
 [target.sandbox.listener]
 host = "127.0.0.1"
 port = {}
-{}
+{}{}
 [target.sandbox-plain]
 host = "127.0.0.1"
 port = {}
@@ -303,9 +354,10 @@ security = "plain"
 [target.sandbox-plain.listener]
 host = "127.0.0.1"
 port = {}
-{})",
-                     ports.tls, ports.listen, xds_toml("sandbox", ports), ports.plain, ports.plain_listen,
-                     xds_toml("sandbox-plain", ports)) +
+{}{})",
+                     ports.tls, ports.listen, xds_toml("sandbox", ports), hl7_toml("sandbox", ports.hl7_tls),
+                     ports.plain, ports.plain_listen, xds_toml("sandbox-plain", ports),
+                     hl7_toml("sandbox-plain", ports.hl7)) +
          xua_toml(ports);
 }
 
@@ -393,6 +445,9 @@ sandbox::Settings load_sandbox_config(const fs::path& file) {
   if (auto xua = reader.table("xua")) {
     read_assertion_rules(*xua, settings.web.assertions);
   }
+  if (auto hl7 = reader.table("hl7")) {
+    read_hl7_receiver(*hl7, settings.hl7);
+  }
   for (TomlReader& known : reader.tables("known_ae")) {
     settings.known_aes.push_back(read_known_ae(known));
   }
@@ -418,7 +473,8 @@ SandboxPorts init_sandbox(const fs::path& directory, SandboxPorts ports) {
   }
   {
     std::vector<std::unique_ptr<net::Listener>> taken;
-    for (std::uint16_t* port : {&ports.plain, &ports.tls, &ports.listen, &ports.plain_listen, &ports.web}) {
+    for (std::uint16_t* port :
+         {&ports.plain, &ports.tls, &ports.listen, &ports.plain_listen, &ports.web, &ports.hl7, &ports.hl7_tls}) {
       *port = free_port(*port, taken);
     }
   }

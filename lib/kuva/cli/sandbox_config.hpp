@@ -17,6 +17,8 @@ struct SandboxPorts {
   std::uint16_t listen = 0;        // reports over TLS, [target.sandbox]
   std::uint16_t plain_listen = 0;  // reports in plain text, [target.sandbox-plain]
   std::uint16_t web = 0;           // registry, repository, imaging document source, WADO-RS
+  std::uint16_t hl7 = 0;           // HL7 messages in plain text
+  std::uint16_t hl7_tls = 0;
 };
 
 // Makes `directory` a sandbox: certificates, sandbox.toml, kuva.toml with [target.sandbox] and [target.sandbox-plain],

@@ -62,6 +62,19 @@ std::string digest_of(const fs::path& path) {
   }
 }
 
+// A missing issuer matches any, as in dcm4chee-arc.
+bool is_same_patient(const std::optional<PatientIdentity>& a, const StoredObject& stored_a,
+                     const std::optional<PatientIdentity>& b, const StoredObject& stored_b) {
+  const auto issuer = [](const std::optional<PatientIdentity>& identity, const StoredObject& stored) {
+    return identity ? (identity->issuer.empty() ? identity->issuer_oid : identity->issuer)
+                    : stored.issuer_of_patient_id;
+  };
+  const std::string issuer_a = issuer(a, stored_a);
+  const std::string issuer_b = issuer(b, stored_b);
+  return (a ? a->patient_id : stored_a.patient_id) == (b ? b->patient_id : stored_b.patient_id) &&
+         (issuer_a.empty() || issuer_b.empty() || issuer_a == issuer_b);
+}
+
 bool is_hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
 
 }  // namespace
@@ -315,15 +328,12 @@ Archive::Placed Archive::place(IncomingFile& file, StoredObject object, const Qu
       }
       placed.verdict = Verdict::replaced;
     }
-    if (const auto sibling = m_index->any_of_study(object.study_instance_uid)) {
-      // A missing issuer matches any, as in dcm4chee-arc.
-      const bool same_issuer = sibling->issuer_of_patient_id.empty() || object.issuer_of_patient_id.empty() ||
-                               sibling->issuer_of_patient_id == object.issuer_of_patient_id;
-      if (sibling->patient_id != object.patient_id || !same_issuer) {
-        placed.verdict = Verdict::patient_conflict;
-        placed.other = *sibling;
-        return placed;
-      }
+    const auto sibling = m_index->any_of_study(object.study_instance_uid);
+    // Whoever was merged is the one that it was merged into.
+    if (sibling && !is_same_patient(identity_of(*sibling), *sibling, identity_of(object), object)) {
+      placed.verdict = Verdict::patient_conflict;
+      placed.other = *sibling;
+      return placed;
     }
     if (placed.verdict == Verdict::replaced && placed.other.rejection != Rejection::none) {
       set_rejection(placed.other, Rejection::none);
@@ -341,6 +351,9 @@ Archive::Placed Archive::place(IncomingFile& file, StoredObject object, const Qu
     }
     file.disown();
     m_index->put(object, attributes);
+    if (!sibling && m_identify) {
+      identify_study(*m_index->find_stored_study(object.study_instance_uid));
+    }
   }
   if (m_durable) {
     const fs::path study = m_storage / object.study_instance_uid;
@@ -349,6 +362,34 @@ Archive::Placed Archive::place(IncomingFile& file, StoredObject object, const Qu
     flush_directory(m_storage);
   }
   return placed;
+}
+
+std::optional<PatientIdentity> Archive::identity_of(const StoredObject& object) const {
+  return m_identify ? m_identify(object.patient_id, object.issuer_of_patient_id) : std::nullopt;
+}
+
+// With the lock held.
+void Archive::identify_study(const IndexedStudy& stored) {
+  const auto identity = m_identify(stored.patient_id, stored.issuer_of_patient_id);
+  if (!identity) {
+    m_index->set_patient(stored.study_instance_uid, stored.patient_id, stored.issuer_of_patient_id, stored.attributes);
+    return;
+  }
+  dicom::DataSet attributes = stored.attributes;
+  put_identity(attributes, *identity);
+  m_index->set_patient(stored.study_instance_uid, identity->patient_id,
+                       identity->issuer.empty() ? identity->issuer_oid : identity->issuer, attributes);
+}
+
+std::vector<std::string> Archive::identify(const std::string& patient_id) {
+  std::vector<std::string> studies;
+  const std::lock_guard lock(m_mutex);
+  for (auto study = m_index->next_stored_study(patient_id, {}); m_identify && study;
+       study = m_index->next_stored_study(patient_id, study->study_instance_uid)) {
+    identify_study(*study);
+    studies.push_back(study->study_instance_uid);
+  }
+  return studies;
 }
 
 std::uint16_t Archive::check(const dimse::SopReference& reference) {

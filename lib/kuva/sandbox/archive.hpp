@@ -2,17 +2,20 @@
 
 #include <kuva/core/file.hpp>
 #include <kuva/dimse/commitment.hpp>
+#include <kuva/sandbox/coercion.hpp>
 #include <kuva/sandbox/index.hpp>
 
 #include <openssl/evp.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace kuva::sandbox {
 
@@ -98,6 +101,15 @@ class Archive {
                        const dimse::SopReference& reference, Rejection rejection);
   std::filesystem::path path_of(const StoredObject& object) const;
 
+  // Who the patient of an object is now, by its Patient ID and issuer; nothing: who it was stored for.
+  using Identify =
+      std::function<std::optional<PatientIdentity>(const std::string& patient_id, const std::string& issuer)>;
+  // Before anything is asked or stored. Stored files are never changed: queries and what goes out show the identity.
+  void set_identities(Identify identify) { m_identify = std::move(identify); }
+  // Brings the studies that were stored under this Patient ID up to date; their UIDs. Errors: local.write.
+  std::vector<std::string> identify(const std::string& patient_id);
+  std::optional<PatientIdentity> identity_of(const StoredObject& object) const;
+
   // A look into the index, which is locked meanwhile.
   template <typename Look>
   auto look(const Look& look_into) {
@@ -117,6 +129,7 @@ class Archive {
 
  private:
   std::filesystem::path rejection_file_of(const StoredObject& object) const;
+  void identify_study(const IndexedStudy& stored);
   void set_rejection(const StoredObject& object, Rejection rejection);
   void make_directories(const StoredObject& object) const;
   void bring_up_to_date();
@@ -128,6 +141,7 @@ class Archive {
   FileDescriptor m_lock;
   std::mutex m_mutex;  // of the index and of the step from decision to rename
   std::unique_ptr<Index> m_index;
+  Identify m_identify;
   std::uint64_t m_next_file = 0;
 };
 

@@ -27,6 +27,8 @@ constexpr auto k_points = std::to_array<Word<FaultPoint>>({
     {FaultPoint::documents, "documents"},
     {FaultPoint::images, "images"},
     {FaultPoint::wado, "wado"},
+    {FaultPoint::hl7_connect, "hl7-connect"},
+    {FaultPoint::hl7, "hl7"},
 });
 
 constexpr auto k_actions = std::to_array<Word<FaultAction>>({
@@ -73,6 +75,9 @@ constexpr auto k_actions = std::to_array<Word<FaultAction>>({
     {FaultAction::bare_response, "bare-response"},
     {FaultAction::wrong_relates_to, "wrong-relates-to"},
     {FaultAction::wrong_action, "wrong-action"},
+    {FaultAction::acknowledgement, "acknowledgement"},
+    {FaultAction::wrong_control_id, "wrong-control-id"},
+    {FaultAction::noise, "noise"},
 });
 
 template <typename Enum, std::size_t Size>
@@ -153,6 +158,19 @@ constexpr auto k_abilities = std::to_array<Ability>({
     {FaultPoint::wado, FaultAction::missing_part},
     {FaultPoint::wado, FaultAction::wrong_digest},
     {FaultPoint::query, FaultAction::partial},
+    {FaultPoint::hl7_connect, FaultAction::tls},
+    {FaultPoint::hl7_connect, FaultAction::silent},
+    {FaultPoint::hl7_connect, FaultAction::delay},
+    {FaultPoint::hl7_connect, FaultAction::close},
+    {FaultPoint::hl7, FaultAction::silent},
+    {FaultPoint::hl7, FaultAction::delay},
+    {FaultPoint::hl7, FaultAction::close},
+    {FaultPoint::hl7, FaultAction::reset},
+    {FaultPoint::hl7, FaultAction::drip},
+    {FaultPoint::hl7, FaultAction::twice},
+    {FaultPoint::hl7, FaultAction::acknowledgement},
+    {FaultPoint::hl7, FaultAction::wrong_control_id},
+    {FaultPoint::hl7, FaultAction::noise},
 });
 
 // What can happen to any request.
@@ -224,9 +242,18 @@ bool FaultPlan::has(FaultPoint point) const {
 FaultScope FaultPlan::begin(FaultPoint point, std::string_view calling_ae) {
   const std::lock_guard lock(m_mutex);
   FaultScope scope;
-  if (point == FaultPoint::connect || point == FaultPoint::web_connect) {
-    scope.of_all = ++(point == FaultPoint::connect ? m_connections : m_web_connections);
-    return scope;
+  switch (point) {
+    case FaultPoint::connect:
+      scope.of_all = ++m_connections;
+      return scope;
+    case FaultPoint::web_connect:
+      scope.of_all = ++m_web_connections;
+      return scope;
+    case FaultPoint::hl7_connect:
+      scope.of_all = ++m_hl7_connections;
+      return scope;
+    default:
+      break;
   }
   scope.of_all = ++m_associations;
   scope.of_calling_ae = ++m_associations_of[std::string(calling_ae)];

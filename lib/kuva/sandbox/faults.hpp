@@ -31,7 +31,10 @@ enum class FaultPoint {
   query,
   documents,
   images,
-  wado
+  wado,
+  // Of HL7: a connection; a message.
+  hl7_connect,
+  hl7
 };
 std::string_view to_string(FaultPoint point);
 std::optional<FaultPoint> fault_point(std::string_view word);
@@ -87,7 +90,11 @@ enum class FaultAction {
   clock,
   bare_response,
   wrong_relates_to,
-  wrong_action
+  wrong_action,
+  // Of an HL7 acknowledgement.
+  acknowledgement,
+  wrong_control_id,
+  noise
 };
 std::string_view to_string(FaultAction action);
 std::optional<FaultAction> fault_action(std::string_view word);
@@ -180,9 +187,9 @@ struct FaultRule {
   TlsFault tls = TlsFault::expired;
   // Of HTTP.
   int http_status = 503;
-  std::string code;     // of a SOAP fault: Sender or Receiver; of a registry error
-  std::string subcode;  // local name, in the namespace of WS-Security
-  std::string reason;   // of a SOAP fault, codeContext of a registry error
+  std::string code;     // of a SOAP fault: Sender or Receiver; of a registry error; of an acknowledgement: MSA-1
+  std::string subcode;  // local name, in the namespace of WS-Security; of an acknowledgement: ERR-3
+  std::string reason;   // of a SOAP fault, codeContext of a registry error; of an acknowledgement: MSA-3 and ERR-8
   bool is_warning = false;
   bool is_behind = false;  // clock: in the past
 };
@@ -229,6 +236,7 @@ class FaultPlan {
   std::map<std::size_t, std::uint64_t> m_fired;
   std::uint64_t m_connections = 0;
   std::uint64_t m_web_connections = 0;
+  std::uint64_t m_hl7_connections = 0;
   std::uint64_t m_associations = 0;
   std::map<std::string, std::uint64_t, std::less<>> m_associations_of;
 };

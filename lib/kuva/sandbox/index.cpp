@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int k_version = 3;
+constexpr int k_version = 4;
 
 constexpr const char* k_schema =
     "CREATE TABLE instance("
@@ -28,10 +28,12 @@ constexpr const char* k_schema =
     "CREATE TABLE series(study TEXT NOT NULL, series TEXT NOT NULL, attributes BLOB NOT NULL,"
     "PRIMARY KEY(study, series)) WITHOUT ROWID;"
     "CREATE TABLE study(study TEXT PRIMARY KEY, patient TEXT NOT NULL, issuer TEXT NOT NULL,"
-    "attributes BLOB NOT NULL) WITHOUT ROWID;"
+    "attributes BLOB NOT NULL, stored_patient TEXT NOT NULL, stored_issuer TEXT NOT NULL,"
+    "stored_attributes BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX study_patient ON study(patient, issuer, study);"
+    "CREATE INDEX study_stored_patient ON study(stored_patient, study);"
     "CREATE TABLE seen_transaction(uid TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "PRAGMA user_version=3;";
+    "PRAGMA user_version=4;";
 
 constexpr std::string_view k_object_columns =
     "sop_instance,sop_class,study,series,syntax,patient,issuer,source,size,modified,digest,rejection";
@@ -250,11 +252,15 @@ void Index::put(const StoredObject& object, const QueryAttributes& attributes) {
       .bind(object.series_instance_uid)
       .bind_blob(attributes.series.encode(blob_syntax()))
       .step();
-  Database::Statement(*m_database, "INSERT OR IGNORE INTO study VALUES(?,?,?,?)")
+  const std::string study = attributes.study.encode(blob_syntax());
+  Database::Statement(*m_database, "INSERT OR IGNORE INTO study VALUES(?,?,?,?,?,?,?)")
       .bind(object.study_instance_uid)
       .bind(object.patient_id)
       .bind(object.issuer_of_patient_id)
-      .bind_blob(attributes.study.encode(blob_syntax()))
+      .bind_blob(study)
+      .bind(object.patient_id)
+      .bind(object.issuer_of_patient_id)
+      .bind_blob(study)
       .step();
 }
 
@@ -298,6 +304,32 @@ std::optional<IndexedStudy> Index::next_study(const std::string& after) {
 
 std::optional<IndexedStudy> Index::find_study(const std::string& study_uid) {
   return Database::Statement(*m_database, "SELECT * FROM study WHERE study=?").bind(study_uid).first_study();
+}
+
+void Index::set_patient(const std::string& study_uid, const std::string& patient_id, const std::string& issuer,
+                        const dicom::DataSet& attributes) {
+  Database::Statement(*m_database, "UPDATE study SET patient=?,issuer=?,attributes=? WHERE study=?")
+      .bind(patient_id)
+      .bind(issuer)
+      .bind_blob(attributes.encode(blob_syntax()))
+      .bind(study_uid)
+      .step();
+}
+
+std::optional<IndexedStudy> Index::find_stored_study(const std::string& study_uid) {
+  return Database::Statement(*m_database,
+                             "SELECT study,stored_patient,stored_issuer,stored_attributes FROM study WHERE study=?")
+      .bind(study_uid)
+      .first_study();
+}
+
+std::optional<IndexedStudy> Index::next_stored_study(const std::string& patient_id, const std::string& after) {
+  return Database::Statement(*m_database,
+                             "SELECT study,stored_patient,stored_issuer,stored_attributes FROM study "
+                             "WHERE stored_patient=? AND study>? ORDER BY study LIMIT 1")
+      .bind(patient_id)
+      .bind(after)
+      .first_study();
 }
 
 std::optional<IndexedStudy> Index::next_patient(const std::string& after_id, const std::string& after_issuer) {

@@ -73,6 +73,12 @@ class Index {
   void erase(const std::string& sop_instance_uid);
   void set_rejection(const std::string& sop_instance_uid, Rejection rejection);
   void clear_rejections();
+  // What a study shows of its patient, instead of what it was stored with.
+  void set_patient(const std::string& study_uid, const std::string& patient_id, const std::string& issuer,
+                   const dicom::DataSet& attributes);
+  // A study as it was stored: by its UID, or the next one of a patient.
+  std::optional<IndexedStudy> find_stored_study(const std::string& study_uid);
+  std::optional<IndexedStudy> next_stored_study(const std::string& patient_id, const std::string& after);
   // Studies and series that have no instance any more.
   void forget_empty();
   // False when it was there.

@@ -54,11 +54,12 @@ void write_file(const std::filesystem::path& path, const WebSink& sink) {
 void write_object(const Archive& archive, const StoredObject& object, const std::string& transfer_syntax_uid,
                   const WebSink& sink) {
   const std::filesystem::path path = archive.path_of(object);
-  if (transfer_syntax_uid == object.transfer_syntax_uid) {
+  const auto identity = archive.identity_of(object);
+  if (!identity && transfer_syntax_uid == object.transfer_syntax_uid) {
     write_file(path, sink);
     return;
   }
-  const auto data = dicom::open_data_set(dicom::open_part10(path), dicom::transfer_syntax(transfer_syntax_uid));
+  const auto data = open_coerced(path, transfer_syntax_uid, identity);
   const std::string meta =
       dicom::encode_file_meta(object.sop_class_uid, object.sop_instance_uid, transfer_syntax_uid, object.source_ae);
   sink(std::as_bytes(std::span(meta.data(), meta.size())));

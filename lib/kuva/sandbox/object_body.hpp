@@ -13,7 +13,8 @@ namespace kuva::sandbox {
 // one that it can be written in. "*" takes any. Nothing where there is none.
 std::optional<std::string> servable_syntax(const StoredObject& object, const std::vector<std::string>& accepted);
 
-// Writes the object as a Part 10 file in that syntax: its file as it is where the syntax is its own. Memory is
+// Writes the object as a Part 10 file in that syntax: its file as it is where the syntax is its own and
+// no message has changed its patient. Memory is
 // constant. Errors: as dicom::open_data_set; what the sink throws.
 void write_object(const Archive& archive, const StoredObject& object, const std::string& transfer_syntax_uid,
                   const WebSink& sink);

@@ -185,6 +185,9 @@ Registrar::Survey Registrar::survey(const std::string& study_uid) {
       kos::SourceObject object;
       if (survey.instances.empty()) {
         object = kos::read_source_object(m_archive.path_of(instance->object));
+        if (const auto identity = m_archive.identity_of(instance->object)) {
+          coerce(object.attributes, *identity);
+        }
         survey.timezone_offset = object.attributes.string(k_timezone_offset);
       } else {
         object.study_instance_uid = study_uid;
@@ -227,14 +230,7 @@ bool Registrar::lists(const xds::DocumentEntry& manifest, const Survey& survey) 
 
 xds::DocumentEntry Registrar::make_entry(const Survey& survey) const {
   const dicom::DataSet& study = survey.study->attributes;
-  const std::string& issuer = survey.study->issuer_of_patient_id;
-  std::string authority = m_settings.patient_authority;
-  if (const auto known = m_settings.issuers.find(issuer); known != m_settings.issuers.end()) {
-    authority = known->second;
-  } else if (is_oid(issuer)) {
-    authority = issuer;
-  }
-  const std::string patient = xds::make_cx(survey.study->patient_id, authority);
+  const std::string patient = patient_of(*survey.study);
 
   xds::DocumentEntry entry;
   entry.id = make_entry_uuid();
@@ -251,15 +247,7 @@ xds::DocumentEntry Registrar::make_entry(const Survey& survey) const {
       to_utc_dtm(study.string(k_study_date), study.string(k_study_time), survey.timezone_offset, m_time_zone);
   entry.language_code = m_settings.language;
   entry.source_patient_id = patient;
-  entry.source_patient_info.push_back("PID-3|" + patient);
-  const std::pair<std::string_view, std::string> fields[] = {{"PID-5|", to_xpn(study.string(k_patient_name))},
-                                                             {"PID-7|", escaped(study.string(k_birth_date))},
-                                                             {"PID-8|", escaped(study.string(k_sex))}};
-  for (const auto& [field, value] : fields) {
-    if (!value.empty()) {
-      entry.source_patient_info.push_back(std::string(field) + value);
-    }
-  }
+  entry.source_patient_info = patient_info_of(*survey.study);
   entry.size = survey.stored.size;
   entry.hash = survey.stored.sha1;
   if (const std::string accession = study.string(k_accession_number); !accession.empty()) {
@@ -303,6 +291,24 @@ xds::DocumentEntry Registrar::make_entry(const Survey& survey) const {
   return entry;
 }
 
+std::string Registrar::patient_of(const IndexedStudy& study) const {
+  return xds::make_cx(study.patient_id, authority_of(m_settings, study.issuer_of_patient_id));
+}
+
+std::vector<std::string> Registrar::patient_info_of(const IndexedStudy& study) const {
+  std::vector<std::string> info{"PID-3|" + patient_of(study)};
+  const std::pair<std::string_view, std::string> fields[] = {
+      {"PID-5|", to_xpn(study.attributes.string(k_patient_name))},
+      {"PID-7|", escaped(study.attributes.string(k_birth_date))},
+      {"PID-8|", escaped(study.attributes.string(k_sex))}};
+  for (const auto& [field, value] : fields) {
+    if (!value.empty()) {
+      info.push_back(std::string(field) + value);
+    }
+  }
+  return info;
+}
+
 void Registrar::withdraw(const xds::DocumentEntry& manifest) {
   xds::RegistryObjects submission = make_submission(m_settings, manifest, std::nullopt);
   submission.documents.clear();
@@ -337,7 +343,7 @@ Registrar::Result Registrar::update(const std::string& study_uid, bool only_know
   if (!is_of_registered_modality && !is_known) {
     return {};
   }
-  if (current && lists(*current, survey)) {
+  if (current && lists(*current, survey) && current->source_patient_info == patient_info_of(*survey.study)) {
     return {Outcome::unchanged, current->unique_id, survey.instances.size()};
   }
   kos::BuildSettings build;
@@ -349,6 +355,13 @@ Registrar::Result Registrar::update(const std::string& study_uid, bool only_know
   survey.stored = m_documents.put(survey.document_unique_id, kos::encode(manifest));
   m_registry.submit(make_submission(m_settings, make_entry(survey), current));
   return {current ? Outcome::replaced : Outcome::registered, survey.document_unique_id, survey.instances.size()};
+}
+
+std::string authority_of(const XdsSettings& settings, const std::string& issuer) {
+  if (const auto known = settings.issuers.find(issuer); known != settings.issuers.end()) {
+    return known->second;
+  }
+  return is_oid(issuer) ? issuer : settings.patient_authority;
 }
 
 xds::RegistryObjects make_submission(const XdsSettings& settings, const xds::DocumentEntry& document,

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kuva::sandbox {
 
@@ -47,6 +48,8 @@ class Registrar {
   bool is_rejection_note(const IndexedInstance& instance) const;
   bool lists(const xds::DocumentEntry& manifest, const Survey& survey) const;
   xds::DocumentEntry make_entry(const Survey& survey) const;
+  std::string patient_of(const IndexedStudy& study) const;
+  std::vector<std::string> patient_info_of(const IndexedStudy& study) const;
   void withdraw(const xds::DocumentEntry& manifest);
 
   const XdsSettings& m_settings;
@@ -59,6 +62,9 @@ class Registrar {
   std::mutex m_mutex;
 };
 std::string_view to_string(Registrar::Outcome outcome);
+
+// The OID of the authority that an Issuer of Patient ID names, which may be an OID itself; empty names the default.
+std::string authority_of(const XdsSettings& settings, const std::string& issuer);
 
 // A submission of one document: submission set, membership, and the replacement of an earlier one where there is any.
 xds::RegistryObjects make_submission(const XdsSettings& settings, const xds::DocumentEntry& document,

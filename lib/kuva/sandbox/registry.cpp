@@ -155,7 +155,8 @@ class RegistryIndex::Database {
   std::map<std::string, std::unique_ptr<SQLite::Statement>, std::less<>> m_statements;
 };
 
-RegistryIndex::RegistryIndex(const fs::path& path) : m_database(std::make_unique<Database>(path)) {}
+RegistryIndex::RegistryIndex(const fs::path& path, PatientNow patient_now)
+    : m_database(std::make_unique<Database>(path)), m_patient_now(std::move(patient_now)) {}
 RegistryIndex::~RegistryIndex() = default;
 
 std::uint64_t RegistryIndex::last_submission() {
@@ -174,7 +175,8 @@ void RegistryIndex::add(std::uint64_t number, const xds::RegistryObjects& submis
     insert.bind(1, normal_uuid(object.id));
     insert.bind(2, static_cast<int>(kind));
     insert.bind(3, static_cast<std::int64_t>(number));
-    insert.bind(4, normal_patient_id(object.patient_id));
+    const std::string patient = normal_patient_id(object.patient_id);
+    insert.bind(4, m_patient_now ? m_patient_now(patient) : patient);
     insert.bind(5, unique_id);
     insert.bind(6, study);
     insert.bind(7, object.status);
@@ -223,12 +225,25 @@ void RegistryIndex::add(std::uint64_t number, const xds::RegistryObjects& submis
 
 namespace {
 
-// An object as it is in the index: its status may have changed since it was submitted.
+// An object as it is in the index: its status and its patient may have changed since it was submitted.
 xds::RegistryObjects read_row(SQLite::Statement& statement) {
   xds::RegistryObjects object = from_xml(statement.getColumn(0).getString());
   const std::string status = statement.getColumn(1).getString();
+  const std::string patient = statement.getColumn(2).getString();
+  const auto set_patient = [&](auto& of) {
+    if (normal_patient_id(of.patient_id) != patient) {
+      of.patient_id = patient;
+    }
+  };
   for (xds::DocumentEntry& document : object.documents) {
     document.status = status;
+    set_patient(document);
+  }
+  for (xds::SubmissionSet& set : object.submission_sets) {
+    set_patient(set);
+  }
+  for (xds::Folder& folder : object.folders) {
+    set_patient(folder);
   }
   return object;
 }
@@ -238,9 +253,9 @@ xds::RegistryObjects read_row(SQLite::Statement& statement) {
 void RegistryIndex::each(RegistryKind kind, const std::string& patient, const Take& take) {
   translate([&] {
     SQLite::Statement& select =
-        patient.empty()
-            ? m_database->prepare("SELECT xml,status FROM object WHERE kind=? ORDER BY number,id")
-            : m_database->prepare("SELECT xml,status FROM object WHERE kind=? AND patient=? ORDER BY number,id");
+        patient.empty() ? m_database->prepare("SELECT xml,status,patient FROM object WHERE kind=? ORDER BY number,id")
+                        : m_database->prepare(
+                              "SELECT xml,status,patient FROM object WHERE kind=? AND patient=? ORDER BY number,id");
     select.bind(1, static_cast<int>(kind));
     if (!patient.empty()) {
       select.bind(2, patient);
@@ -256,7 +271,7 @@ void RegistryIndex::each(RegistryKind kind, const std::string& patient, const Ta
 
 void RegistryIndex::get(RegistryKind kind, const std::string& entry_uuid, xds::RegistryObjects& into) {
   translate([&] {
-    SQLite::Statement& select = m_database->prepare("SELECT xml,status FROM object WHERE id=? AND kind=?");
+    SQLite::Statement& select = m_database->prepare("SELECT xml,status,patient FROM object WHERE id=? AND kind=?");
     select.bind(1, normal_uuid(entry_uuid));
     select.bind(2, static_cast<int>(kind));
     if (select.executeStep()) {
@@ -269,7 +284,7 @@ void RegistryIndex::get(RegistryKind kind, const std::string& entry_uuid, xds::R
 void RegistryIndex::get_by_unique_id(RegistryKind kind, const std::string& unique_id, xds::RegistryObjects& into) {
   translate([&] {
     SQLite::Statement& select =
-        m_database->prepare("SELECT xml,status FROM object WHERE unique_id=? AND kind=? ORDER BY number,id");
+        m_database->prepare("SELECT xml,status,patient FROM object WHERE unique_id=? AND kind=? ORDER BY number,id");
     select.bind(1, unique_id);
     select.bind(2, static_cast<int>(kind));
     while (select.executeStep()) {
@@ -296,7 +311,7 @@ std::vector<xds::Association> RegistryIndex::associations(const std::string& ent
 std::optional<xds::DocumentEntry> RegistryIndex::manifest_of(const std::string& study_instance_uid) {
   return translate([&]() -> std::optional<xds::DocumentEntry> {
     SQLite::Statement& select = m_database->prepare(
-        "SELECT xml,status FROM object WHERE study=? AND study<>'' AND status=? ORDER BY number DESC LIMIT 1");
+        "SELECT xml,status,patient FROM object WHERE study=? AND study<>'' AND status=? ORDER BY number DESC LIMIT 1");
     select.bind(1, study_instance_uid);
     select.bind(2, std::string(xds::entry_status::approved));
     std::optional<xds::DocumentEntry> found;
@@ -328,7 +343,21 @@ std::uint64_t RegistryIndex::count(RegistryKind kind) {
   });
 }
 
-Registry::Registry(const fs::path& directory, bool durable) : m_directory(directory), m_durable(durable) {
+void RegistryIndex::move_patient(const std::string& patient) {
+  const std::string now = m_patient_now ? m_patient_now(patient) : patient;
+  if (now == patient) {
+    return;
+  }
+  translate([&] {
+    SQLite::Statement& update = m_database->prepare("UPDATE object SET patient=? WHERE patient=?");
+    update.bind(1, now);
+    update.bind(2, patient);
+    update.exec();
+  });
+}
+
+Registry::Registry(const fs::path& directory, bool durable, RegistryIndex::PatientNow patient_now)
+    : m_directory(directory), m_durable(durable) {
   std::error_code error;
   fs::create_directories(m_directory, error);
   if (error) {
@@ -350,14 +379,14 @@ Registry::Registry(const fs::path& directory, bool durable) : m_directory(direct
   }
   std::sort(numbers.begin(), numbers.end());
   const fs::path index = m_directory / k_index_file;
-  m_index = std::make_unique<RegistryIndex>(index);
+  m_index = std::make_unique<RegistryIndex>(index, patient_now);
   if (m_index->last_submission() > (numbers.empty() ? 0 : numbers.back())) {
     // It speaks of what is not there: files were taken away.
     m_index.reset();
     for (const char* suffix : {"", "-wal", "-shm"}) {
       fs::remove(index.native() + suffix, error);
     }
-    m_index = std::make_unique<RegistryIndex>(index);
+    m_index = std::make_unique<RegistryIndex>(index, patient_now);
   }
   const std::uint64_t last = m_index->last_submission();
   for (const std::uint64_t number : numbers) {

@@ -25,7 +25,9 @@ inline constexpr std::string_view k_availability_update = "urn:ihe:iti:2010:Asso
 // UUIDs are lower case with their urn:uuid:. Errors: local.write.
 class RegistryIndex {
  public:
-  explicit RegistryIndex(const std::filesystem::path& path);
+  // Who a patient is now, id^^^&OID&ISO both ways.
+  using PatientNow = std::function<std::string(const std::string&)>;
+  RegistryIndex(const std::filesystem::path& path, PatientNow patient_now);
   ~RegistryIndex();
   RegistryIndex(const RegistryIndex&) = delete;
   RegistryIndex& operator=(const RegistryIndex&) = delete;
@@ -48,10 +50,13 @@ class RegistryIndex {
   // Whether any manifest of it was ever registered.
   bool knows_study(const std::string& study_instance_uid);
   std::uint64_t count(RegistryKind kind);
+  // All that is registered for this patient is the one's that it is now (ITI TF-2 3.8, 3.30: merge).
+  void move_patient(const std::string& patient);
 
  private:
   class Database;
   std::unique_ptr<Database> m_database;
+  PatientNow m_patient_now;
 };
 
 // A document registry on disk. Each submission is a file, STORAGE/.registry/<number>.xml (a rim:RegistryObjectList),
@@ -60,7 +65,7 @@ class RegistryIndex {
 class Registry {
  public:
   // Errors: local.read, local.write; a submission that cannot be read is local.read.
-  Registry(const std::filesystem::path& directory, bool durable);
+  Registry(const std::filesystem::path& directory, bool durable, RegistryIndex::PatientNow patient_now = {});
 
   // Adds a submission whose objects have their entryUUIDs. RPLC and XFRM_RPLC deprecate their target (ITI TF-2
   // 3.42.4.1.3.5). On disk on return when the registry is durable. Errors: local.write.

@@ -77,8 +77,7 @@ class SameAssociation : public Sender {
     }
     std::unique_ptr<dicom::DataSetStream> data;
     try {
-      data = dicom::open_data_set(dicom::open_part10(m_archive.path_of(object)),
-                                  dicom::transfer_syntax(context->transfer_syntax));
+      data = open_coerced(m_archive.path_of(object), context->transfer_syntax, m_archive.identity_of(object));
     } catch (const Error&) {
       return dimse::StatusClass::failure;  // gone or damaged; the others go on
     }
@@ -181,8 +180,8 @@ class Destination : public Sender {
     }
     std::unique_ptr<dicom::DataSetStream> data;
     try {
-      data = dicom::open_data_set(dicom::open_part10(m_source.archive.path_of(object)),
-                                  dicom::transfer_syntax(context->transfer_syntax));
+      data = open_coerced(m_source.archive.path_of(object), context->transfer_syntax,
+                          m_source.archive.identity_of(object));
     } catch (const Error&) {
       return dimse::StatusClass::failure;
     }

@@ -73,6 +73,7 @@ struct Study {
   std::string study_uid = dicom::make_uid();
   std::string frame_of_reference_uid = dicom::make_uid();
   unsigned objects = 0;
+  SamplePatient patient;
 };
 
 // An object with its patient, study, series, equipment and SOP Common modules (PS3.3 C.7.1, C.7.2, C.7.3, C.7.5,
@@ -87,14 +88,19 @@ DataSet begin_object(Study& study, std::string_view sop_class, std::string_view 
   put(data, "InstanceCreationDate", k_study_date);
   put(data, "InstanceCreationTime", k_study_time);
 
-  // The identity code is one of the 900 series, which no person has.
-  put(data, "PatientName", "Åkerblom^Väinämö Öystein");
-  put(data, "PatientID", "010181-900C");
+  put(data, "PatientName", study.patient.name);
+  put(data, "PatientID", study.patient.id);
   DataSet& issuer = put_item(data, "IssuerOfPatientIDQualifiersSequence");
-  put(issuer, "UniversalEntityID", "1.2.246.21");
+  put(issuer, "UniversalEntityID", study.patient.authority);
   put(issuer, "UniversalEntityIDType", "ISO");
-  put(data, "PatientBirthDate", "19810101");
-  put(data, "PatientSex", "O");
+  for (const auto& [name, value] :
+       {std::pair("PatientBirthDate", &study.patient.birth_date), std::pair("PatientSex", &study.patient.sex)}) {
+    if (value->empty()) {
+      put_empty(data, name);
+    } else {
+      put(data, name, *value);
+    }
+  }
 
   put(data, "StudyInstanceUID", study.study_uid);
   put(data, "StudyDate", k_study_date);
@@ -440,13 +446,15 @@ std::filesystem::path write_object(const std::filesystem::path& directory, std::
 
 }  // namespace
 
-std::vector<std::filesystem::path> write_sample_study(const std::filesystem::path& directory) {
+std::vector<std::filesystem::path> write_sample_study(const std::filesystem::path& directory,
+                                                      const SamplePatient& patient) {
   std::error_code failure;
   std::filesystem::create_directories(directory, failure);
   if (failure) {
     throw write_error(directory, failure.value());
   }
   Study study;
+  study.patient = patient;
   return {write_object(directory, "ct.dcm", make_ct(study)), write_object(directory, "dx.dcm", make_dx(study)),
           write_object(directory, "us.dcm", make_us(study)), write_object(directory, "ecg.dcm", make_ecg(study)),
           write_object(directory, "pdf.dcm", make_pdf(study))};

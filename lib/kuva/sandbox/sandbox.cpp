@@ -2,8 +2,10 @@
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/dimse/status.hpp>
+#include <kuva/sandbox/adt_service.hpp>
 #include <kuva/sandbox/commitment_reports.hpp>
 #include <kuva/sandbox/connection_faults.hpp>
+#include <kuva/sandbox/hl7_session.hpp>
 #include <kuva/sandbox/negotiation.hpp>
 #include <kuva/sandbox/notification.hpp>
 #include <kuva/sandbox/sandbox.hpp>
@@ -34,6 +36,7 @@ constexpr milliseconds k_report_response{60'000};
 constexpr std::size_t k_reporters = 4;
 // Connections that wait to be rejected; beyond these they are closed unheard.
 constexpr std::size_t k_surplus = 32;
+constexpr const char* k_patients_file = ".patients.db";
 
 // What can be shut down from another thread at any time: an Incoming or a Stream while it lives.
 class Handle {
@@ -115,6 +118,8 @@ class Server : public Sandbox {
   std::optional<std::uint16_t> plain_port() const override { return port_of(m_plain); }
   std::optional<std::uint16_t> tls_port() const override { return port_of(m_tls); }
   std::optional<std::uint16_t> web_port() const override { return port_of(m_web_listener); }
+  std::optional<std::uint16_t> hl7_port() const override { return port_of(m_hl7_plain); }
+  std::optional<std::uint16_t> hl7_tls_port() const override { return port_of(m_hl7_tls); }
   void stop(milliseconds limit) override { stop_all(limit); }
 
  private:
@@ -131,6 +136,8 @@ class Server : public Sandbox {
                                     ConnectionFaults& faults, FaultPoint point);
   void serve_dicom(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
   void serve_web(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
+  void serve_messages(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls);
+  void identify_all();
   void deliver_reports(Worker& worker);
   void deliver(Worker& worker, DueReport report);
   std::uint16_t exchange(dimse::Messenger& messenger, std::uint64_t number, const DueReport& report,
@@ -141,16 +148,20 @@ class Server : public Sandbox {
   std::set<std::string> m_study_codes;
   Transcript m_transcript;
   Archive m_archive;
+  Patients m_patients;
   ReportQueue m_reports;
   FaultPlan m_faults;
   TlsFaults m_tls_faults;
   std::unique_ptr<WebServices> m_web;
+  AdtService m_adt;
   Repository m_repository;
   std::shared_ptr<const net::TlsContext> m_server_tls;
   std::shared_ptr<const net::TlsContext> m_client_tls;
   std::unique_ptr<net::Listener> m_plain;
   std::unique_ptr<net::Listener> m_tls;
   std::unique_ptr<net::Listener> m_web_listener;
+  std::unique_ptr<net::Listener> m_hl7_plain;
+  std::unique_ptr<net::Listener> m_hl7_tls;
 
   std::stop_source m_stop;
   std::atomic<std::uint64_t> m_last_association = 0;
@@ -167,11 +178,15 @@ Server::Server(const Settings& settings)
       m_study_codes(settings.study_codes.empty() ? std::set<std::string>() : read_study_codes(settings.study_codes)),
       m_transcript(settings.transcript),
       m_archive(settings.storage, settings.durable),
+      m_patients(settings.storage / k_patients_file, settings.durable),
       m_reports(settings.storage / ".reports", settings.durable),
       m_faults(settings.faults),
       m_tls_faults(settings.tls),
-      m_web(settings.web.port ? std::make_unique<WebServices>(m_settings, m_archive, m_transcript, m_faults) : nullptr),
+      m_web(settings.web.port ? std::make_unique<WebServices>(m_settings, m_archive, m_patients, m_transcript, m_faults)
+                              : nullptr),
+      m_adt(m_settings, m_patients, m_archive, m_web),
       m_repository{m_settings, m_study_codes, m_archive, m_reports, m_transcript, m_client_tls, m_faults, m_web} {
+  identify_all();
   bool reports_over_tls = false;
   for (const KnownAe& known : m_settings.known_aes) {
     reports_over_tls = reports_over_tls || (known.endpoint && known.tls);
@@ -181,7 +196,7 @@ Server::Server(const Settings& settings)
       static_cast<void>(m_tls_faults.context(rule.tls));  // what cannot be done is said now
     }
   }
-  if (m_settings.tls_port || (m_settings.web.port && m_settings.web.tls)) {
+  if (m_settings.tls_port || (m_settings.web.port && m_settings.web.tls) || m_settings.hl7.tls_port) {
     m_server_tls = net::TlsContext::server(m_settings.tls);
   }
   if (reports_over_tls) {
@@ -198,6 +213,12 @@ Server::Server(const Settings& settings)
     m_web->set_base_url(fmt::format("{}://{}{}", m_settings.web.tls ? "https" : "http",
                                     net::to_string({m_settings.bind_host, m_web_listener->port()}), k_wado_path));
   }
+  if (m_settings.hl7.plain_port) {
+    m_hl7_plain = net::Listener::open({m_settings.bind_host, *m_settings.hl7.plain_port});
+  }
+  if (m_settings.hl7.tls_port) {
+    m_hl7_tls = net::Listener::open({m_settings.bind_host, *m_settings.hl7.tls_port});
+  }
   Json facts;
   facts["version"] = version();
   facts["aeTitle"] = m_settings.ae_title;
@@ -209,6 +230,12 @@ Server::Server(const Settings& settings)
   }
   if (m_web_listener) {
     facts["webPort"] = m_web_listener->port();
+  }
+  if (m_hl7_plain) {
+    facts["hl7Port"] = m_hl7_plain->port();
+  }
+  if (m_hl7_tls) {
+    facts["hl7TlsPort"] = m_hl7_tls->port();
   }
   facts["instances"] = m_archive.instances();
   facts["reportsPending"] = m_reports.pending();
@@ -228,6 +255,12 @@ Server::Server(const Settings& settings)
       m_listeners.emplace_back(
           [this] { listen(*m_web_listener, m_settings.web.tls ? m_server_tls : nullptr, &Server::serve_web); });
     }
+    if (m_hl7_plain) {
+      m_listeners.emplace_back([this] { listen(*m_hl7_plain, nullptr, &Server::serve_messages); });
+    }
+    if (m_hl7_tls) {
+      m_listeners.emplace_back([this] { listen(*m_hl7_tls, m_server_tls, &Server::serve_messages); });
+    }
   } catch (const std::system_error&) {
     stop_all(milliseconds(0));
     throw Error(kind("local.resource"), "no threads for the sandbox");
@@ -239,7 +272,7 @@ void Server::stop_all(milliseconds limit) {
     return;
   }
   m_is_stopped = true;
-  for (const auto& listener : {m_plain.get(), m_tls.get(), m_web_listener.get()}) {
+  for (const auto& listener : {m_plain.get(), m_tls.get(), m_web_listener.get(), m_hl7_plain.get(), m_hl7_tls.get()}) {
     if (listener != nullptr) {
       listener->close();
     }
@@ -369,6 +402,37 @@ void Server::serve_web(Worker& worker, net::Incoming& incoming, const std::share
         Json{{"peer", stream->peer().to_json()}, {"error", Error(kind("internal"), error.what()).to_json()}});
   }
   stream->close(Deadline::after(m_settings.timeouts.abort));
+}
+
+// What objects show of their patients: what messages have said of them, before the last stop too.
+void Server::identify_all() {
+  m_archive.set_identities([this](const std::string& patient_id, const std::string& issuer) {
+    const auto record = m_patients.current({patient_id, authority_of_issuer(m_settings.xds, issuer), "", false});
+    return record ? std::optional(identity_of(*record)) : std::nullopt;
+  });
+  for (auto patient = m_patients.next(0); patient; patient = m_patients.next(patient->key)) {
+    m_archive.identify(patient->identifier.id);
+  }
+}
+
+void Server::serve_messages(Worker& worker, net::Incoming& incoming,
+                            const std::shared_ptr<const net::TlsContext>& tls) {
+  const std::uint64_t number = ++m_last_association;
+  const Peer peer = incoming.peer();
+  ConnectionFaults faults(m_faults, m_transcript,
+                          {number, tls != nullptr, m_settings.idle_timeout, m_stop.get_token()});
+  auto stream = open(worker, incoming, tls, number, faults, FaultPoint::hl7_connect);
+  if (!stream) {
+    return;
+  }
+  try {
+    serve_hl7(std::move(stream), number, tls != nullptr, m_settings, m_adt, m_faults, m_transcript, m_stop.get_token());
+  } catch (const Error& error) {
+    m_transcript.write("connection-failed", number, Json{{"peer", peer.to_json()}, {"error", error.to_json()}});
+  } catch (const std::exception& error) {
+    m_transcript.write("connection-failed", number,
+                       Json{{"peer", peer.to_json()}, {"error", Error(kind("internal"), error.what()).to_json()}});
+  }
 }
 
 void Server::serve_dicom(Worker& worker, net::Incoming& incoming, const std::shared_ptr<const net::TlsContext>& tls) {

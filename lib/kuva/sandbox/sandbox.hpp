@@ -3,6 +3,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/net/stream.hpp>
 #include <kuva/sandbox/faults.hpp>
+#include <kuva/sandbox/hl7_settings.hpp>
 #include <kuva/sandbox/xds_settings.hpp>
 #include <kuva/ul/association.hpp>
 
@@ -67,10 +68,11 @@ struct Settings {
   FaultSettings faults;
   WebSettings web;
   XdsSettings xds;
+  Hl7Settings hl7;
 };
 
 // The repository on a laptop: the DICOM services as SCP; registry, repository, imaging document source and WADO-RS over
-// HTTP. Library code: prints nothing.
+// HTTP; patient updates and merges over MLLP. Library code: prints nothing.
 class Sandbox {
  public:
   // Opens the ports and reads the index of what is stored. Errors: listen.failed, tls.config, local.*.
@@ -79,6 +81,8 @@ class Sandbox {
   virtual std::optional<std::uint16_t> plain_port() const = 0;
   virtual std::optional<std::uint16_t> tls_port() const = 0;
   virtual std::optional<std::uint16_t> web_port() const = 0;
+  virtual std::optional<std::uint16_t> hl7_port() const = 0;
+  virtual std::optional<std::uint16_t> hl7_tls_port() const = 0;
   // Takes no more associations, lets messages that are under way finish within `limit`, then aborts the rest. Reports
   // that are not delivered are kept in the storage and tried again at the next start.
   virtual void stop(std::chrono::milliseconds limit) = 0;
@@ -89,6 +93,14 @@ void make_certificates(const std::filesystem::path& directory);
 
 // Writes a small study of its own: CT, DX, US multi-frame, 12-lead ECG and encapsulated PDF of one patient whose name
 // has å, ä and ö, clean by dciodvfy; fresh UIDs each time. Returns the files.
-std::vector<std::filesystem::path> write_sample_study(const std::filesystem::path& directory);
+struct SamplePatient {
+  std::string id = "010181-900C";  // of the 900 series, which no person has
+  std::string authority = "1.2.246.21";
+  std::string name = "Åkerblom^Väinämö Öystein";
+  std::string birth_date = "19810101";
+  std::string sex = "O";
+};
+std::vector<std::filesystem::path> write_sample_study(const std::filesystem::path& directory,
+                                                      const SamplePatient& patient = {});
 
 }  // namespace kuva::sandbox

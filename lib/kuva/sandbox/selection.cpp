@@ -10,7 +10,11 @@ Selection::Selection(Archive& archive, const UniqueKeys& keys, dimse::QueryRoot 
 bool Selection::is_selected(const StoredObject& object) const {
   const bool is_seen =
       object.rejection == Rejection::none || (m_view & static_cast<RejectionView>(object.rejection)) != 0;
-  return is_seen && (!m_by_patient || object.patient_id == m_keys.patient_id);
+  if (!is_seen || !m_by_patient) {
+    return is_seen;
+  }
+  const auto study = m_archive.look([&](Index& index) { return index.find_study(object.study_instance_uid); });
+  return study && study->patient_id == m_keys.patient_id;
 }
 
 std::optional<StoredObject> Selection::next_of_study(const std::string& study_uid) {

@@ -8,6 +8,7 @@
 #include <kuva/sandbox/web_server.hpp>
 #include <kuva/sandbox/web_services.hpp>
 #include <kuva/sandbox/xds_service.hpp>
+#include <kuva/xds/data_types.hpp>
 
 #include <sstream>
 
@@ -39,11 +40,25 @@ std::set<std::string> read_tokens(const std::filesystem::path& path) {
   return tokens;
 }
 
+// An authority that has no OID, or none that is known, stays what it was.
+std::string to_cx(const XdsSettings& settings, const hl7::PatientIdentifier& identifier) {
+  const hl7::AssigningAuthority& authority = identifier.authority;
+  return xds::make_cx(identifier.id, authority.universal_id.empty() ? authority_of(settings, authority.namespace_id)
+                                                                    : authority.universal_id);
+}
+
+std::string patient_now(const XdsSettings& settings, Patients& patients, const std::string& patient) {
+  const auto identifier = hl7::PatientIdentifier::parse(patient);
+  const auto record = identifier ? patients.current(*identifier) : std::nullopt;
+  return record ? to_cx(settings, record->identifier) : patient;
+}
+
 }  // namespace
 
 struct WebServices::Parts {
-  Parts(const Settings& settings, Archive& archive, Transcript& transcript)
-      : registry(settings.storage / k_registry, settings.durable),
+  Parts(const Settings& settings, Archive& archive, Patients& patients, Transcript& transcript)
+      : registry(settings.storage / k_registry, settings.durable,
+                 [&](const std::string& patient) { return patient_now(settings.xds, patients, patient); }),
         documents(settings.storage / k_documents, settings.durable),
         registrar(settings.xds, archive, registry, documents, settings.ae_title),
         directory(settings.xds, registry, documents, registrar.time_zone(), transcript),
@@ -56,13 +71,18 @@ struct WebServices::Parts {
   XdsService xds;
 };
 
-WebServices::WebServices(const Settings& settings, Archive& archive, Transcript& transcript, FaultPlan& faults)
+WebServices::WebServices(const Settings& settings, Archive& archive, Patients& patients, Transcript& transcript,
+                         FaultPlan& faults)
     : m_settings(settings),
       m_archive(archive),
       m_transcript(transcript),
       m_faults(faults),
       m_tokens(read_tokens(settings.web.token_file)),
-      m_parts(std::make_unique<Parts>(settings, archive, transcript)) {
+      m_parts(std::make_unique<Parts>(settings, archive, patients, transcript)) {
+  // What a message changed before the last stop, should the registry not have heard of it any more.
+  for (auto patient = patients.next(0); patient; patient = patients.next(patient->key)) {
+    patient_changed({patient->identifier});
+  }
   m_parts->directory.scan();
 }
 
@@ -73,6 +93,18 @@ void WebServices::set_base_url(const std::string& url) { m_parts->registrar.set_
 void WebServices::register_studies(const std::set<std::string>& studies) noexcept { update(studies, false); }
 
 void WebServices::update_registered(const std::set<std::string>& studies) noexcept { update(studies, true); }
+
+void WebServices::patient_changed(const std::vector<hl7::PatientIdentifier>& aliases) noexcept {
+  try {
+    for (const hl7::PatientIdentifier& alias : aliases) {
+      m_parts->registry.look([&](RegistryIndex& index) { index.move_patient(to_cx(m_settings.xds, alias)); });
+    }
+  } catch (const Error& error) {
+    m_transcript.write("registration-failed", 0, Json{{"error", error.to_json()}});
+  } catch (const std::exception& error) {
+    m_transcript.write("registration-failed", 0, Json{{"error", Error(kind("internal"), error.what()).to_json()}});
+  }
+}
 
 void WebServices::update(const std::set<std::string>& studies, bool only_known) noexcept {
   for (const std::string& study : studies) {

@@ -2,6 +2,7 @@
 
 #include <kuva/sandbox/archive.hpp>
 #include <kuva/sandbox/faults.hpp>
+#include <kuva/sandbox/patients.hpp>
 #include <kuva/sandbox/registrar.hpp>
 #include <kuva/sandbox/sandbox.hpp>
 #include <kuva/sandbox/transcript.hpp>
@@ -11,6 +12,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace kuva::sandbox {
 
@@ -19,14 +21,19 @@ namespace kuva::sandbox {
 class WebServices {
  public:
   // Errors: local.*, usage.config.
-  WebServices(const Settings& settings, Archive& archive, Transcript& transcript, FaultPlan& faults);
+  WebServices(const Settings& settings, Archive& archive, Patients& patients, Transcript& transcript,
+              FaultPlan& faults);
   ~WebServices();
   // Where WADO-RS is to be found, once the port is known.
   void set_base_url(const std::string& url);
 
   // The studies of what a storage commitment report calls committed. What fails is a line of the transcript.
   void register_studies(const std::set<std::string>& study_instance_uids) noexcept;
-  // Something of these studies was rejected or restored: what is registered of them follows.
+  // A message has changed who these are: what is registered for each is the one's that it is now. What fails is a line
+  // of the transcript.
+  void patient_changed(const std::vector<hl7::PatientIdentifier>& aliases) noexcept;
+  // Something of these studies was rejected or restored, or their patient has changed: what is registered of
+  // them follows.
   void update_registered(const std::set<std::string>& study_instance_uids) noexcept;
 
   // Serves one connection to its end. Errors: what ended it otherwise than in good order.

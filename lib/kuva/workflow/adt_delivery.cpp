@@ -1,3 +1,4 @@
+#include <kuva/core/patient_id.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/workflow/adt_delivery.hpp>
 
@@ -204,14 +205,43 @@ std::vector<std::string> secrets_of(const hl7::Message& message) {
   return secrets;
 }
 
+namespace {
+
+constexpr std::string_view k_mask = "***";
+
+bool ends_word(char c) { return std::string_view(" \t\r\n=[]()<>\"',;:^~&|").find(c) != std::string_view::npos; }
+
+// Archives name patients that the message did not: the one that somebody was merged into. Whatever stands where a CX
+// has its id, behind "id=", or is a personal identity code.
+std::string without_identifiers(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const auto length = static_cast<std::size_t>(std::find_if(text.begin(), text.end(), ends_word) - text.begin());
+    const std::string_view word = text.substr(0, length);
+    const bool is_cx = text.substr(length).starts_with("^^^");
+    if (!word.empty() && (is_cx || result.ends_with("id=") || !hetu_defect(word))) {
+      result += k_mask;
+    } else {
+      result += word;
+    }
+    text.remove_prefix(length);
+    if (!text.empty()) {
+      result += text.front();
+      text.remove_prefix(1);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
 std::string masked(std::string text, const std::vector<std::string>& secrets) {
-  constexpr std::string_view k_mask = "***";
   for (const std::string& secret : secrets) {
     for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + k_mask.size())) {
       text.replace(at, secret.size(), k_mask);
     }
   }
-  return text;
+  return without_identifiers(text);
 }
 
 void describe(Json& record, const hl7::Message& message) {

@@ -60,6 +60,7 @@ std::optional<Error> error_of(const hl7::Acknowledgement& acknowledgement, const
 
 // Identifiers and parts of names that stand in PID and MRG.
 std::vector<std::string> secrets_of(const hl7::Message& message);
+// The same and whatever looks like an identifier, masked: for words of the peer.
 std::string masked(std::string text, const std::vector<std::string>& secrets);
 
 // The keys of a record of type message: messageControlId, messageType, version.

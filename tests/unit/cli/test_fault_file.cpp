@@ -95,13 +95,19 @@ TEST_CASE("each action's own keys") {
   CHECK(rule("on = 'store'\naction = 'disk-full'\nafter_bytes = 9").after_bytes == 9);
   CHECK(rule("on = 'store'\naction = 'out-of-order'\nhold = 4").hold == 4);
   CHECK(rule("on = 'commit'\naction = 'bad-pdu'\npdu = 'too-long'").pdu == BadPdu::too_long);
+  const FaultRule answer = rule("on = 'hl7'\naction = 'acknowledgement'\ncode = 'AR'\nerror = '207'\nreason = 'no'");
+  CHECK(answer.code == "AR");
+  CHECK(answer.subcode == "207");
+  CHECK(answer.reason == "no");
+  CHECK(rule("on = 'hl7'\naction = 'silent'").moment == FaultMoment::object);
+  CHECK(rule("on = 'hl7'\naction = 'close'\napplied = false").moment == FaultMoment::request);
 }
 
 TEST_CASE("what a fault file may not say") {
   CHECK(fault_of("action = 'silent'") == "1: fault.on: is missing");
   CHECK(fault_of("on = 'lunch'\naction = 'silent'") ==
         "2: fault.on: must be connect, associate, store, commit, echo, release, report, web-connect, query, documents, "
-        "images or wado");
+        "images, wado, hl7-connect or hl7");
   CHECK(fault_of("on = 'store'") == "1: fault.action: is missing");
   CHECK(fault_of("on = 'store'\naction = 'sing'") ==
         "3: fault.action: there is no action 'sing'; kuva-faults(5) lists them");
@@ -127,4 +133,5 @@ TEST_CASE("what a fault file may not say") {
   CHECK(fault_of("on = 'store'\naction = 'abort'\nafter_pdvs = 1\nstudy = '1.2'") ==
         "5: fault.study: is not known yet when this action comes");
   CHECK(fault_of("on = 'store'\naction = 'delay'") == "1: fault.for: is missing: how late the answer is");
+  CHECK(fault_of("on = 'hl7'\naction = 'acknowledgement'") == "1: fault.code: is missing: AA, AE, AR, CA, CE or CR");
 }
