@@ -181,6 +181,88 @@ class IodChecks {
   std::map<std::tuple<std::string, int>, Finding> m_found;
 };
 
+// Value types of content items, by the SOP class of the report (PS3.3 A.35.1.3.1, A.35.2.3.1, A.35.3.3.1, A.35.4.3.1,
+// A.35.13.3.1); nothing where it is not one of these.
+std::span<const std::string_view> value_types_of(std::string_view sop_class) {
+  static constexpr std::string_view k_types[] = {"CONTAINER", "TEXT",     "CODE",     "UIDREF", "PNAME", "COMPOSITE",
+                                                 "IMAGE",     "WAVEFORM", "DATETIME", "DATE",   "TIME",  "NUM",
+                                                 "SCOORD",    "TCOORD",   "SCOORD3D", "TABLE"};
+  static constexpr std::pair<std::string_view, std::size_t> k_classes[] = {{"1.2.840.10008.5.1.4.1.1.88.59", 8},
+                                                                           {"1.2.840.10008.5.1.4.1.1.88.11", 11},
+                                                                           {"1.2.840.10008.5.1.4.1.1.88.22", 14},
+                                                                           {"1.2.840.10008.5.1.4.1.1.88.33", 14},
+                                                                           {"1.2.840.10008.5.1.4.1.1.88.34", 16}};
+  const auto found = std::ranges::find(k_classes, sop_class, &std::pair<std::string_view, std::size_t>::first);
+  return found == std::end(k_classes) ? std::span<const std::string_view>()
+                                      : std::span<const std::string_view>(k_types).first(found->second);
+}
+
+class ReportChecks {
+ public:
+  ReportChecks(const Object& object, std::span<const std::string_view> allowed, std::vector<Finding>& findings)
+      : m_object(object), m_allowed(allowed), m_findings(findings) {}
+
+  void check(const Object::Item& item, const std::string& path) {
+    if (const Object::Element* type = m_object.find(item, k_value_type)) {
+      const std::vector<std::string_view> texts = m_object.texts(*type);
+      const bool bad =
+          texts.size() == 1 && !texts.front().empty() && std::ranges::find(m_allowed, texts.front()) == m_allowed.end();
+      if (bad && m_found++ < Checker::k_most_iod_findings) {
+        Finding finding;
+        finding.rule = "sr.value-type";
+        finding.message = "a content item has a value type that the SOP class does not allow";
+        finding.tag = k_value_type;
+        finding.tag_path = path + dicom::to_string(k_value_type);
+        finding.offset = type->offset;
+        finding.has_offset = true;
+        finding.vr = type->vr;
+        finding.value = m_object.bytes(*type).substr(0, 64);
+        m_findings.push_back(std::move(finding));
+      }
+    }
+    const Object::Element* content = m_object.find(item, k_content_sequence);
+    if (content != nullptr && content->sequence) {
+      std::size_t number = 0;
+      for (const Object::Item& inner : m_object.items(*content)) {
+        check(inner, fmt::format("{}{}[{}]/", path, dicom::to_string(k_content_sequence), ++number));
+      }
+    }
+  }
+
+ private:
+  static constexpr dicom::Tag k_value_type{0x0040, 0xA040};
+  static constexpr dicom::Tag k_content_sequence{0x0040, 0xA730};
+
+  const Object& m_object;
+  std::span<const std::string_view> m_allowed;
+  std::vector<Finding>& m_findings;
+  std::size_t m_found = 0;
+};
+
+// Native pixel data of more than eight bits is in words (PS3.5 A.2).
+std::optional<Finding> pixel_vr_defect(const Object& object) {
+  const Object::Element* pixels = object.find(object.root(), dicom::tags::pixel_data);
+  const Object::Element* bits = object.find(object.root(), {0x0028, 0x0100});
+  if (pixels == nullptr || bits == nullptr || pixels->vr != dicom::Vr::OB || pixels->sequence ||
+      pixels->length == 0xFFFFFFFF) {
+    return std::nullopt;
+  }
+  const std::vector<double> allocated = object.numbers(*bits);
+  if (allocated.size() != 1 || allocated.front() <= 8) {
+    return std::nullopt;
+  }
+  Finding finding;
+  finding.rule = "vr.mismatch";
+  finding.message = "native pixel data of more than 8 bits is in OB";
+  finding.tag = dicom::tags::pixel_data;
+  finding.tag_path = dicom::to_string(finding.tag);
+  finding.offset = pixels->offset;
+  finding.has_offset = true;
+  finding.vr = pixels->vr;
+  finding.section = "PS3.5 A.2";
+  return finding;
+}
+
 // The rules of the profile's own, each against the object.
 class RuleChecks {
  public:
@@ -318,6 +400,20 @@ class RuleChecks {
   std::vector<Fact>& m_facts;
 };
 
+// An identifier or pixel data that is missing is said by the checks of the file; the IOD says no more of it.
+void drop_repeated(std::vector<Finding>& findings) {
+  std::vector<dicom::Tag> said;
+  for (const Finding& finding : findings) {
+    if (finding.rule == "uid.missing" || finding.rule == "pixel.missing") {
+      said.push_back(finding.tag);
+    }
+  }
+  std::erase_if(findings, [&said](const Finding& finding) {
+    return finding.rule.starts_with("iod.type") && finding.tag_path.size() == 9 &&
+           std::ranges::find(said, finding.tag) != said.end();
+  });
+}
+
 }  // namespace
 
 Checker::Checker(const Profile& profile) : m_profile(profile) {
@@ -375,9 +471,17 @@ Checker::Result Checker::finish(const dicom::Inspection& inspection) {
   const Object object = m_builder.finish(inspection.header.attributes.transfer_syntax_uid, whole);
   std::ranges::move(m_findings, std::back_inserter(result.findings));
   if (object.complete()) {
+    if (m_profile.checks_values) {
+      if (auto finding = pixel_vr_defect(object)) {
+        result.findings.push_back(std::move(*finding));
+      }
+    }
     if (m_profile.checks_iods) {
       const StandardTables& tables = StandardTables::get();
       const std::string& sop_class = inspection.header.attributes.sop_class_uid;
+      if (const auto allowed = value_types_of(sop_class); !allowed.empty()) {
+        ReportChecks(object, allowed, result.findings).check(object.root(), {});
+      }
       if (const StandardTables::Iod* iod = tables.iod_of(sop_class)) {
         IodChecks(tables, object, result.findings).run(*iod);
       } else if (!sop_class.empty()) {
@@ -396,6 +500,7 @@ Checker::Result Checker::finish(const dicom::Inspection& inspection) {
     finding.message = "rules about attributes were not applied: the object was not read whole";
     result.findings.push_back(std::move(finding));
   }
+  drop_repeated(result.findings);
   std::erase_if(result.findings, [this](Finding& finding) { return !complete(finding, m_profile); });
   return result;
 }

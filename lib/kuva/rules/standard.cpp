@@ -267,6 +267,9 @@ const StandardTables::Iod* StandardTables::iod_of(std::string_view sop_class_uid
 }
 
 Multiplicity StandardTables::multiplicity(dicom::Tag tag) const {
+  if ((tag.group & 0xFF00) == 0x5000 || (tag.group & 0xFF00) == 0x6000) {
+    tag.group &= 0xFF00;  // repeating groups of curves and overlays (PS3.5 7.6) stand there under their first
+  }
   const auto found = std::ranges::lower_bound(m_multiplicities, tag, {}, &std::pair<dicom::Tag, Multiplicity>::first);
   return found != m_multiplicities.end() && found->first == tag ? found->second : Multiplicity{};
 }

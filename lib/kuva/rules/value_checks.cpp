@@ -1,4 +1,5 @@
 #include <kuva/dicom/dictionary.hpp>
+#include <kuva/dicom/uid.hpp>
 #include <kuva/rules/value_checks.hpp>
 
 #include <fmt/format.h>
@@ -102,6 +103,16 @@ bool is_integer(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() && !text.starts_with("+") && value >= -2147483648LL &&
          value <= 2147483647LL;
+}
+
+// 0, 1 or 2 come first, and after 0 and 1 a number below 40 (ISO/IEC 9834-1).
+bool has_known_arcs(std::string_view uid) {
+  const std::size_t dot = uid.find('.');
+  if (dot != 1 || uid[0] < '0' || uid[0] > '2') {
+    return false;
+  }
+  const std::string_view second = uid.substr(2, uid.find('.', 2) - 2);
+  return uid[0] == '2' || second.size() == 1 || (second.size() == 2 && second[0] < '4');
 }
 
 // A value of a VR with a form of its own.
@@ -292,7 +303,7 @@ void ValueChecks::event(dicom::DataSetReader& reader, Event event) {
 
 void ValueChecks::check(dicom::DataSetReader& reader) {
   const dicom::DataSetReader::Header& header = reader.header();
-  if (header.tag.is_private() || header.tag.is_group_length()) {
+  if (header.tag.is_group_length() || (header.tag.is_private() && !header.vr_is_explicit)) {
     return;
   }
   const dicom::DictionaryEntry* entry = dicom::find_entry(header.tag);
@@ -335,14 +346,24 @@ void ValueChecks::check_texts(dicom::DataSetReader& reader, Vr vr) {
     decoded = std::move(result.text);
     text = decoded;
   }
+  if (vr != Vr::UI && bytes.ends_with('\0')) {
+    add(reader, Severity::warning, "value.padding",
+        fmt::format("a {} value is padded with a zero byte, not with a space", dicom::to_string(vr)));
+  }
   std::size_t count = 1;
-  bool reported = vr == Vr::UI;  // looked at by dicom::inspect
+  bool reported = false;
   std::string_view rest = text;
   while (true) {
     const std::size_t end = is_single(vr) ? rest.size() : std::min(rest.find('\\'), rest.size());
     // Leading spaces count in texts where they are significant; a value is cut at its padding otherwise.
     if (!reported) {
-      if (const auto defect = value_defect(vr, trimmed(rest.substr(0, end)))) {
+      const std::string_view value = trimmed(rest.substr(0, end));
+      if (vr == Vr::UI) {  // the rest of its form is looked at by dicom::inspect
+        reported = !dicom::uid_defect(value) && !has_known_arcs(value);
+        if (reported) {
+          add(reader, Severity::error, "uid.arcs", "the UID does not begin with components that ISO 9834 knows");
+        }
+      } else if (const auto defect = value_defect(vr, value)) {
         reported = true;
         add(reader, Severity::error, defect->rule, defect->message);
       }
@@ -379,7 +400,7 @@ void ValueChecks::add(dicom::DataSetReader& reader, Severity severity, std::stri
     m_findings.push_back(std::move(finding));
     return;
   }
-  finding.severity = severity;
+  finding.severity = header.tag.is_private() ? std::max(severity, Severity::warning) : severity;
   finding.rule = rule;
   finding.message = std::move(message);
   finding.tag_path = reader.tag_path();

@@ -12,7 +12,7 @@
 namespace kuva::rules {
 
 // Looks at each value while it is read: VR against PS3.6, number of values, length, characters and form (PS3.5 6.2).
-// UIDs and character sets are looked at by dicom::inspect.
+// The form of UIDs and character sets are looked at by dicom::inspect. Private values are never worse than a warning.
 class ValueChecks {
  public:
   ValueChecks(const StandardTables& tables, std::vector<Finding>& findings);

@@ -1,0 +1,224 @@
+"""Rules of kuva-validate on real files: each violation that is made is found under its rule, and nothing else is.
+
+Clean files of the corpus, and two of kuva-sandbox's samples, are changed by pydicom, one thing at a time. What must be found is
+written here after the standard, not taken from kuva's tables.
+"""
+
+import collections
+import json
+import pathlib
+import subprocess
+import warnings
+
+import harness
+import objects
+
+import pydicom
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement
+
+CORPUS = objects.CORPUS
+CLEAN = [
+    "cr-dx/dicom_rtkit__cr_image.dcm", "mg/themorlan_openREM__MG-Im-GE_Seno_1_ForPresentation.dcm",
+    "mg/themorlan_openREM__MG-Im-GE_Seno_1_ForProcessing.dcm", "encapsulated/PantelisGeorgiadis_dcmjs-dimse__pdf.dcm",
+    "nm-pt/dcmjs-org_dicomweb-client__sample.dcm", "ct/Project-MONAI_MONAI__7106",
+    "transfer-syntaxes/chafey_dicomParser__CT0012.fragmented_no_bot_jpeg_lossless.57.dcm",
+    "sr-kos-pr/pydicom_pydicom-data__parametric_map_double_float.dcm", "mr/dcm4che_dcm4che__MR-JPEGLosslessSV1.dcm",
+    "mr/neurolabusc_dcm_qa_enh__6_1.dcm", "rt/rexcardan_Evil-DICOM__MultpleFL.dcm", "us/pydicom_pydicom__examples_rgb_color.dcm",
+    "sr-kos-pr/ImagingDataCommons_highdicom__seg_image_cr_binary.dcm", "charsets/cocosip_go-dicom__chrGB2312.dcm",
+    "vl/open-ortho_dicom4ortho__test.dcm", "sr-kos-pr/PantelisGeorgiadis_dcmjs-dimse__sr.dcm",
+    "sr-kos-pr/chafey_dicomParser__report_dfl", "sr-kos-pr/ImagingDataCommons_highdicom__sr_document_with_multiple_groups.dcm",
+    "sr-kos-pr/usnistgov_iheos-toolkit2/IDS-DEPT001-a/kos/kos-selftest.dcm",
+    "sr-kos-pr/themorlan_openREM__CT-RDSR-Siemens-Multi-1.dcm", "vl/ImagingDataCommons_highdicom__sm_annotations.dcm",
+]
+CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+
+# PS3.3 C.7.1.1, C.7.2.1, C.7.3.1, C.12.1: what every composite object has, and C.7.6.3 of images.
+TYPE_2 = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "ReferringPhysicianName",
+          "StudyID", "AccessionNumber"]
+IDENTIFIERS = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"]
+IMAGE_TYPE_1 = ["SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"]
+OF_CLASS = {  # SOP class: attributes of type 1, of type 2
+    CT: (["ImageType", "RescaleIntercept", "RescaleSlope", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient",
+          "FrameOfReferenceUID"], ["KVP", "AcquisitionNumber", "SliceThickness"]),
+    MR: (["ImageType", "ScanningSequence", "SequenceVariant", "PixelSpacing", "ImagePositionPatient", "FrameOfReferenceUID"],
+         ["ScanOptions", "MRAcquisitionType", "EchoTime", "EchoTrainLength"]),
+}
+OF_ONE_CLASS = {  # rule: SOP classes, attribute, a value that is wrong there
+    "modality.of-ct": ([CT, CT + ".1"], "Modality", "MR"), "modality.of-mr": ([MR, MR + ".1"], "Modality", "CT"),
+    "modality.of-dx": (["1.2.840.10008.5.1.4.1.1.1.1"], "Modality", "CT"),
+    "modality.of-mammography": (["1.2.840.10008.5.1.4.1.1.1.2", "1.2.840.10008.5.1.4.1.1.1.2.1"], "Modality", "DX"),
+    "modality.of-ecg": (["1.2.840.10008.5.1.4.1.1.9.1.1"], "Modality", "HD"),
+    "modality.of-kos": (["1.2.840.10008.5.1.4.1.1.88.59"], "Modality", "SR"),
+    "document.pdf-type": (["1.2.840.10008.5.1.4.1.1.104.1"], "MIMETypeOfEncapsulatedDocument", "text/xml"),
+    "sr.value-type": (["1.2.840.10008.5.1.4.1.1.88.11"], "ValueType", "NUM"),
+}
+# Attribute, a value that its VR or PS3.6 does not allow, the rule.
+BAD_VALUES = [
+    ("StudyDate", "20231301", "value.format"), ("StudyTime", "250000", "value.format"), ("PatientBirthDate", "1970.1.1", "value.format"),
+    ("PatientAge", "45", "value.format"), ("PatientWeight", "heavy", "value.format"), ("SeriesNumber", "one", "value.format"),
+    ("StudyID", "x" * 17, "value.length"), ("StudyDescription", "x" * 65, "value.length"), ("BodyPartExamined", "chest", "value.characters"),
+    ("StudyDate", "20240229\\20240301", "vm.count"), ("PatientSize", "1.7\\1.8", "vm.count"), ("PatientSex", "X", "iod.enumerated"),
+    ("AccessionNumber", "a\\b", "vm.count"), ("ContentDate", "today", "value.format"),
+]
+
+
+def dotted(keyword):
+    tag = tag_for_keyword(keyword)
+    return f"{tag >> 16:04X},{tag & 0xFFFF:04X}"
+
+
+def remove(keyword):
+    return lambda image: delattr(image, keyword)
+
+
+def empty(keyword):
+    def change(image):
+        image[keyword].value = None
+    return change
+
+
+def put(keyword, value):
+    """As it stands, whatever pydicom thinks of it."""
+    def change(image):
+        tag = tag_for_keyword(keyword)
+        vr = pydicom.datadict.dictionary_VR(tag)
+        image[tag] = DataElement(tag, vr, value, already_converted=True)
+    return change
+
+
+@harness.needs_shared("corpus/ct")
+class Cases(harness.PeerCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        warnings.simplefilter("ignore")
+
+    def findings(self, directory):
+        done = subprocess.run([harness.TOOLS / "kuva-validate", "--profile", "dicom", "--no-studies", "--phi", "plain", directory],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        found = {}
+        for line in done.stdout.decode("utf-8").splitlines():
+            record = json.loads(line)
+            if record["type"] == "instance":
+                # Across the files of this batch, which are copies of few.
+                found[pathlib.Path(record["path"]).name] = [
+                    (f["severity"], f["rule"], f.get("tagPath", "")) for f in record.get("findings", [])
+                    if not f["rule"].startswith(("batch.", "study.", "series.", "patient."))] + \
+                    ([("error", record["error"]["code"], "")] if "code" in record.get("error", {}) else [])
+        return found
+
+    def changes_of(self, image):
+        """Name of what is broken: change, rules of which one must fire, place."""
+        changes = {}
+
+        def add(name, change, rules, keyword):
+            changes[name] = (change, rules, dotted(keyword))
+
+        present = [k for k in TYPE_2 if k in image]
+        for keyword in present:
+            add(f"no {keyword}", remove(keyword), {"iod.type2-absent"}, keyword)
+        for keyword in IDENTIFIERS:
+            add(f"no {keyword}", remove(keyword), {"uid.missing"}, keyword)
+            add(f"empty {keyword}", empty(keyword), {"uid.missing"}, keyword)
+            for value, rule in (("1.2.03.4", "uid.syntax"), ("9.2.3", "uid.arcs")):
+                def change(image, keyword=keyword, value=value):
+                    put(keyword, value)(image)
+                    if keyword.startswith("SOP"):
+                        image.file_meta[f"MediaStorage{keyword}"].value = value
+                add(f"{keyword} = {value}", change, {rule}, keyword)
+        add("no Modality", remove("Modality"), {"iod.type1-absent"}, "Modality")
+        add("empty Modality", empty("Modality"), {"iod.type1-empty"}, "Modality")
+        add("series is study", lambda i: setattr(i, "SeriesInstanceUID", i.StudyInstanceUID), {"uid.not-distinct"}, "SeriesInstanceUID")
+        if image.get("FrameOfReferenceUID"):
+            add("frame of reference is study", lambda i: setattr(i, "FrameOfReferenceUID", i.StudyInstanceUID),
+                {"uid.study-is-frame-of-reference"}, "FrameOfReferenceUID")
+        if image.get("ImageType"):
+            rest = list(image.ImageType)[2:]
+            add("ImageType 1", put("ImageType", ["ORIGINA", "PRIMARY", *rest]), {"image.type-value-1"}, "ImageType")
+            add("ImageType 2", put("ImageType", ["ORIGINAL", "PRIMAR", *rest]), {"image.type-value-2"}, "ImageType")
+        for rule, (sop_classes, keyword, value) in OF_ONE_CLASS.items():
+            if image.SOPClassUID in sop_classes:
+                add(f"{keyword} = {value}", put(keyword, value), {rule}, keyword)
+        one, two = OF_CLASS.get(image.SOPClassUID, ([], []))
+        if "PixelData" in image:
+            add("no PixelData", remove("PixelData"), {"pixel.missing", "iod.type1c-absent"}, "PixelData")
+            add("samples", put("PhotometricInterpretation", "MONOCHROME2" if image.SamplesPerPixel == 3 else "RGB"),
+                {"image.samples-of-one", "image.samples-of-colour"}, "SamplesPerPixel")
+            add("LossyImageCompression", put("LossyImageCompression", "02"), {"image.lossy-undone", "iod.enumerated"},
+                "LossyImageCompression")
+            add("empty Columns", empty("Columns"), {"iod.type1-empty"}, "Columns")
+            add("HighBit", lambda i: setattr(i, "HighBit", i.HighBit - 1 if i.HighBit else 1), {"image.high-bit"}, "HighBit")
+            add("BitsStored", lambda i: (setattr(i, "BitsStored", i.BitsAllocated + 1), setattr(i, "HighBit", i.BitsAllocated)),
+                {"image.bits-stored"}, "BitsStored")
+            one = one + IMAGE_TYPE_1
+        for keyword in one:
+            if keyword in image:
+                add(f"no {keyword}", remove(keyword), {"iod.type1-absent"}, keyword)
+                add(f"empty {keyword}", empty(keyword), {"iod.type1-empty"}, keyword)
+        for keyword in two:
+            if keyword in image:
+                add(f"no {keyword}", remove(keyword), {"iod.type2-absent"}, keyword)
+        for keyword, value, rule in BAD_VALUES:
+            add(f"{keyword} = {value[:20]}", put(keyword, value), {rule}, keyword)
+        if "ConceptNameCodeSequence" in image:
+            changes["no CodeMeaning"] = (lambda i: delattr(i.ConceptNameCodeSequence[0], "CodeMeaning"), {"iod.type1-absent"},
+                                         "0040,A043[1]/0008,0104")
+        if "ContentSequence" in image:
+            changes["no ValueType"] = (lambda i: delattr(i.ContentSequence[0], "ValueType"), {"iod.type1-absent", "iod.type1c-absent"},
+                                       "0040,A730[1]/0040,A040")
+        return changes
+
+    # What must follow from a change and is no other defect: the same attribute is enumerated in some IODs, or the image is then
+    # another than its pixel data, or the report another than its value type.
+    FOLLOWS = {
+        "no BitsAllocated": {"pixel.native-length"}, "empty BitsAllocated": {"pixel.native-length"}, "BitsStored": {"iod.enumerated"},
+        "HighBit": {"iod.enumerated"}, "samples": {"iod.enumerated", "pixel.native-length"}, "ImageType 1": {"iod.enumerated"},
+        "LossyImageCompression": {"image.lossy-undone", "iod.enumerated"}, "ValueType = NUM": {"iod.type2c-absent"},
+        **{f"Modality = {m}": {"iod.enumerated"} for m in ("MR", "CT", "DX", "HD", "SR")},
+    }
+
+    def test_mutations(self):
+        wanted, skipped = {}, collections.Counter()
+        directory = self.make_directory("mutated")
+        samples = self.make_directory("samples")
+        subprocess.run([harness.TOOLS / "kuva-sandbox", "--sample-study", samples / "s"], stdout=subprocess.DEVNULL, check=True)
+        files = [CORPUS / name for name in CLEAN] + [samples / "s" / "dx.dcm", samples / "s" / "ecg.dcm"]
+        classes = set()
+        for number, file in enumerate(files):
+            image = pydicom.dcmread(file, force=True)
+            classes.add(str(image.SOPClassUID))
+            name = f"{number:02}-clean"
+            image.save_as(directory / name, write_like_original=True)
+            wanted[name] = ("clean", set(), "")
+            for change_number, (what, (change, rules, place)) in enumerate(self.changes_of(image).items()):
+                name = f"{number:02}-{change_number:03}"
+                changed = pydicom.dcmread(file, force=True)
+                try:
+                    change(changed)
+                    changed.save_as(directory / name, write_like_original=True)
+                except Exception as error:  # pydicom refuses to write some of it
+                    skipped[f"{what}: {error}"] += 1
+                    continue
+                wanted[name] = (what, rules, place)
+        found = self.findings(directory)
+        base = {name[:2]: set(found[name]) for name in found if name.endswith("clean")}
+        wrong = []
+        for name, (what, rules, place) in sorted(wanted.items()):
+            new = [f for f in found[name] if f not in base[name[:2]]]
+            if what == "clean":
+                wrong += [(name, what, f) for f in found[name] if f[0] == "error"]
+                continue
+            if not any(rule in rules and path == place for _, rule, path in new):
+                wrong.append((name, what, f"{'|'.join(rules)} at {place} is not found: {new}"))
+            others = [f for f in new if f[0] == "error" and not (f[1] in rules and (f[2] == place or f[2].startswith("0002,"))) and
+                      f[1] not in self.FOLLOWS.get(what, ())]
+            wrong += [(name, what, f"another error: {f}") for f in others]
+        cases = len(wanted) - len(files)
+        print(f"    {cases} violations of {len({w for w, _, _ in wanted.values()}) - 1} sorts in {len(classes)} SOP classes; "
+              f"{sum(skipped.values())} could not be written")
+        for name, what, problem in wrong[:60]:
+            print(f"    {name} {files[int(name[:2])].name}: {what}: {problem}")
+        self.assertGreaterEqual(len(classes), 20)
+        self.assertGreaterEqual(cases, 400)
+        self.assertEqual(wrong, [])
