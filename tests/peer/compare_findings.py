@@ -70,8 +70,8 @@ DIFFERENCES = [
      "Of group 0002 kuva checks what a transfer needs (UIDs, their agreement, transfer syntax, lengths), not VR, padding and "
      "length of each value: kuva-send writes none of it into an association, and the archive makes its own.",
      lambda e: e.path.startswith("0002,")),
-    ("private values in Implicit VR", "choice",
-     "dciodvfy has a dictionary of private attributes; kuva takes no private value for text that the file does not call so.",
+    ("private values without a VR", "choice",
+     "In Implicit VR or UN: dciodvfy has a dictionary of private attributes; kuva takes nothing for text that the file does not call so.",
      lambda e: re.search(r"(^|/)[0-9A-F]{3}[13579BDF],[0-9A-F]{4}$", e.path) is not None),
     ("sequence of type 3 without items", "choice",
      "A type 3 attribute may be empty (PS3.5 7.4.5), though its items, where there are some, are one or more.",
