@@ -3,6 +3,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -133,6 +135,31 @@ class Python(Hl7Case):
         self.assertEqual({"applied": 60}, again.summary["outcomes"])
         self.assertEqual({"history"}, {record["already"] for record in self.messages(again)})
         self.assertEqual(sent, len(self.logged("id")))
+
+    def test_each_merge_is_confirmed_on_a_terminal(self):
+        rows = "from,into,name\n" + "".join(f"T{i}@1.2.3,P{i}@1.2.4,Doe^N{i}\n" for i in range(4))
+        (self.directory / "merges.csv").write_text(rows, encoding="utf-8")
+        _, where = self.serve()
+        ours, theirs = pty.openpty()
+        command = [harness.TOOLS / "kuva-merge", "--format", "json", *where, *WHO, "--security", "plain", "--state", "state",
+                   "merges.csv"]
+        run = subprocess.Popen([str(part) for part in command], cwd=self.directory, stdin=theirs, stderr=theirs,
+                               stdout=subprocess.PIPE, env=harness.TOOL_ENVIRONMENT)
+        os.close(theirs)
+        asked = b""
+        for answer in (b"no\n", b"yes\n", b"all\n"):
+            while not asked.endswith(b"[no]: "):
+                self.assertTrue(select.select([ours], [], [], 20)[0], asked)
+                asked += os.read(ours, 1000)
+            self.assertIn(b"disappears into", asked)
+            asked = b""
+            os.write(ours, answer)
+        out = run.communicate(timeout=20)[0]
+        os.close(ours)
+        result = harness.Result("kuva-merge", run.returncode, out, "").parse()
+        self.assertEqual(["unsent", "applied", "applied", "applied"], self.outcomes(result))
+        self.assertEqual("merge.not-confirmed", self.messages(result)[0]["error"]["code"])
+        self.assertEqual([f"T{i}^^^&1.2.3&ISO" for i in (1, 2, 3)], self.logged("applied"))
 
     def test_a_merge_without_an_answer_is_in_doubt_until_the_archive_says_merged_with(self):
         server, where = self.serve("--silent-after", "1")

@@ -125,6 +125,10 @@ TEST_CASE(
     CHECK(answer.acknowledgement.code == hl7::AckCode::AA);
     CHECK(store(*sandbox->plain_port(), test::Object::make("2")) == 0);
     CHECK(store(*sandbox->plain_port(), old_object("3")) == 0);
+    // A connection that waits for its next message does not keep a stop waiting.
+    const auto started = std::chrono::steady_clock::now();
+    sandbox->stop(std::chrono::seconds(20));
+    CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(10));
   }
   CHECK(test::slurp(first.path_in(settings.storage)).find("T1") != std::string::npos);
   const auto again = Sandbox::start(settings);
