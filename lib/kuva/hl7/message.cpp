@@ -24,11 +24,14 @@ bool is_envelope_name(std::string_view name) {
 // Bytes that may stand before the name of a segment.
 std::size_t lead_length(std::string_view text) {
   std::size_t length = 0;
-  if (text.starts_with(k_byte_order_mark)) {
-    length = k_byte_order_mark.size();
-  }
-  while (length < text.size() && std::string_view(" \t\v\r\n\x1C").find(text[length]) != std::string_view::npos) {
-    ++length;
+  while (length < text.size()) {
+    if (text.substr(length).starts_with(k_byte_order_mark)) {
+      length += k_byte_order_mark.size();
+    } else if (std::string_view(" \t\v\r\n\x1C").find(text[length]) != std::string_view::npos) {
+      ++length;
+    } else {
+      break;
+    }
   }
   return length;
 }

@@ -137,8 +137,8 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
       continue;
     }
     const bool null = hl7::is_null(value);
-    const auto part = [&](std::string& place) {
-      place = null ? "" : value;
+    const auto part = [&named, null, &text = value](std::string& place) {
+      place = null ? "" : text;
       named = true;
     };
     if (key == column) {

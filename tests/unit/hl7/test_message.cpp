@@ -42,7 +42,8 @@ TEST_CASE("a message is read by its own delimiters and given back as it was") {
 TEST_CASE("ends of segments: CR, LF and CR LF are kept; with CR, an LF is data") {
   for (const std::string_view text :
        {"MSH|^~\\&|A\nPID|||1\n", "MSH|^~\\&|A\r\nPID|||1\r\n", "MSH|^~\\&|A\rPID|||1", "MSH|^~\\&|A\r\rPID|||1\r\r\r",
-        "\n  MSH|^~\\&|A\n  PID|||1\n  ", "\x0BMSH|^~\\&|A\rPID|||1\r\x1C\r", "\xEF\xBB\xBFMSH|^~\\&|A\rPID|||1\r"}) {
+        "\n  MSH|^~\\&|A\n  PID|||1\n  ", "\x0BMSH|^~\\&|A\rPID|||1\r\x1C\r", "\xEF\xBB\xBFMSH|^~\\&|A\rPID|||1\r",
+        "\n\xEF\xBB\xBF MSH|^~\\&|A\n \xEF\xBB\xBFPID|||1\n"}) {
     const Message message = Message::parse(text);
     CHECK(message.bytes() == text);
     CHECK(message.segments().size() == 2);
