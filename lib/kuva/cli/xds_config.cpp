@@ -1,5 +1,6 @@
 #include <kuva/cli/tls_config.hpp>
 #include <kuva/cli/xds_config.hpp>
+#include <kuva/core/time_zone.hpp>
 #include <kuva/dicom/uid.hpp>
 
 #include <fmt/format.h>
@@ -112,6 +113,11 @@ workflow::XdsSettings read_xds(TomlReader& reader, const workflow::Target& targe
   assign(xds.retries, reader.integer("retries", 0, 1000));
   assign(xds.expect_continue, reader.boolean("expect_continue"));
   assign(xds.time_zone, reader.text("time_zone"));
+  try {
+    static_cast<void>(TimeZone::load(xds.time_zone));
+  } catch (const Error& error) {
+    reader.fail("time_zone", error.message());
+  }
   assign(xds.hetu_authority, read_oid(reader, "hetu_authority"));
   assign(xds.temporary_id_authority, read_oid(reader, "temporary_id_authority"));
   assign(xds.transfer_rate, reader.integer("transfer_rate", 1, k_largest_rate));

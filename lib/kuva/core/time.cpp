@@ -33,6 +33,24 @@ std::optional<std::uint64_t> multiply(std::uint64_t number, std::uint64_t factor
   return number * factor;
 }
 
+// "Z", or how far local time is ahead: "+02:00".
+std::optional<std::chrono::minutes> offset_of(std::string_view text) {
+  if (text == "Z") {
+    return std::chrono::minutes(0);
+  }
+  const auto digits = [text](std::size_t at) {
+    const char tens = text[at];
+    const char ones = text[at + 1];
+    return tens < '0' || tens > '9' || ones < '0' || ones > '9' ? -1 : (tens - '0') * 10 + (ones - '0');
+  };
+  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':' || digits(1) < 0 || digits(1) > 14 ||
+      digits(4) < 0 || digits(4) > 59) {
+    return std::nullopt;
+  }
+  const std::chrono::minutes offset(digits(1) * 60 + digits(4));
+  return text[0] == '-' ? -offset : offset;
+}
+
 }  // namespace
 
 std::string to_rfc3339(std::chrono::system_clock::time_point time) {
@@ -68,7 +86,8 @@ std::optional<std::chrono::system_clock::time_point> from_rfc3339(std::string_vi
       rest.remove_prefix(1);
     }
   }
-  if (rest != "Z") {
+  const std::optional<std::chrono::minutes> ahead = offset_of(rest);
+  if (!ahead) {
     return std::nullopt;
   }
   const auto within = [](int value, int least, int most) { return value >= least && value <= most; };
@@ -78,7 +97,7 @@ std::optional<std::chrono::system_clock::time_point> from_rfc3339(std::string_vi
   }
   utc.tm_year = std::min(utc.tm_year, k_last_year) - 1900;
   utc.tm_mon -= 1;
-  return std::chrono::system_clock::from_time_t(timegm(&utc)) + std::chrono::milliseconds(millis);
+  return std::chrono::system_clock::from_time_t(timegm(&utc)) + std::chrono::milliseconds(millis) - *ahead;
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {

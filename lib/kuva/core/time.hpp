@@ -7,7 +7,7 @@
 
 namespace kuva {
 
-// RFC 3339 in UTC with milliseconds, e.g. 2026-11-21T08:15:30.123Z.
+// RFC 3339 in UTC with milliseconds, e.g. 2026-11-21T08:15:30.123Z. Read: any offset; none before 1700, 2200 for later.
 std::string to_rfc3339(std::chrono::system_clock::time_point time);
 std::optional<std::chrono::system_clock::time_point> from_rfc3339(std::string_view text);
 

@@ -11,7 +11,12 @@ TEST_CASE("RFC 3339 in UTC with milliseconds, both ways") {
   CHECK(to_rfc3339(*time) == "2026-11-21T08:15:30.123Z");
   CHECK(to_rfc3339(std::chrono::system_clock::time_point() - 1ms) == "1969-12-31T23:59:59.999Z");
   CHECK_FALSE(from_rfc3339("2026-11-21"));
-  CHECK_FALSE(from_rfc3339("2026-11-21T08:15:30+02:00"));
+  CHECK(from_rfc3339("2026-11-21T08:15:30+02:00") == from_rfc3339("2026-11-21T06:15:30Z"));
+  CHECK(from_rfc3339("2026-11-21T23:15:30.5-03:30") == from_rfc3339("2026-11-22T02:45:30.500Z"));
+  for (const char* bad : {"", "z", "+2:00", "+02", "+0200", "+15:00", "+02:60", "+02:0x", "02:00", "+02:00Z"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(from_rfc3339(std::string("2026-11-21T08:15:30") + bad));
+  }
   CHECK_FALSE(from_rfc3339("2026-13-21T08:15:30Z"));
   CHECK_FALSE(from_rfc3339("2026-11--1T08:15:30Z"));
   CHECK_FALSE(from_rfc3339("0001-01-01T00:00:00Z"));
