@@ -81,14 +81,28 @@ def run(command):
 
 
 def schema_faults(xml, schemas):
-    """What xmllint says against the schemas; the strict ones where no part stands outside of the message."""
-    schema = schemas / ("wire/all.xsd" if b"http://www.w3.org/2004/08/xop/include" in xml else "all.xsd")
-    with tempfile.NamedTemporaryFile(suffix=".xml") as file:
-        file.write(xml)
-        file.flush()
-        code, said = run(["xmllint", "--nonet", "--noout", "--schema", str(schema), file.name])
-    return [] if code == 0 else [line for line in said.splitlines() if "validity error" in line or "parser error" in line] \
-        or [said.strip()]
+    """What xmllint says against the schemas."""
+    return all_schema_faults({"message": xml}, schemas)["message"]
+
+
+def all_schema_faults(messages, schemas):
+    """The same of many messages, by their names; the strict schemas where no part stands outside of the message."""
+    faults = {}
+    for schema, has_parts in (("all.xsd", False), ("wire/all.xsd", True)):
+        names = [name for name, xml in messages.items() if (b"http://www.w3.org/2004/08/xop/include" in xml) == has_parts]
+        if not names:
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            files = {str(pathlib.Path(directory) / f"{number}.xml"): name for number, name in enumerate(names)}
+            for file, name in files.items():
+                pathlib.Path(file).write_bytes(messages[name])
+            _, said = run(["xmllint", "--nonet", "--noout", "--schema", str(schemas / schema), *files])
+            lines = said.splitlines()
+            for file, name in files.items():
+                own = [line for line in lines if line.startswith(file + ":") and " error " in line]
+                sound = f"{file} validates" in lines
+                faults[name] = own if own else [] if sound else [f"xmllint does not say that it validates: {said.strip()[:500]}"]
+    return faults
 
 
 def assertion_faults(xml, trust):
@@ -109,12 +123,30 @@ def assertion_faults(xml, trust):
     return len(assertions), faults
 
 
+def check_all(contents, schemas, trust=None):
+    """(assertions, faults by name) of messages by name."""
+    messages, faults, assertions = {}, {name: [] for name in contents}, 0
+    for name, data in contents.items():
+        try:
+            messages[name] = message_of(data)
+        except NotXml as error:
+            faults[name] = [str(error)]
+    for name, found in all_schema_faults(messages, schemas).items():
+        faults[name] += found
+    for name, xml in messages.items():
+        try:
+            count, found = assertion_faults(xml, trust)
+        except ElementTree.ParseError as error:
+            count, found = 0, [str(error)]
+        assertions += count
+        faults[name] += found
+    return assertions, faults
+
+
 def check(data, schemas, trust=None):
     """(assertions, faults) of one message."""
-    xml = message_of(data)
-    faults = schema_faults(xml, schemas)
-    count, more = assertion_faults(xml, trust)
-    return count, faults + more
+    assertions, faults = check_all({"message": data}, schemas, trust)
+    return assertions, faults["message"]
 
 
 def files_of(paths):
@@ -132,19 +164,14 @@ def main():
     if not (schemas / "all.xsd").exists():
         print(f"skipped: no schemas in {schemas.name}")
         return 77
-    messages = assertions = faulty = 0
-    for path in files_of(options.paths):
-        messages += 1
-        try:
-            count, faults = check(path.read_bytes(), schemas, options.trust)
-        except (NotXml, ElementTree.ParseError) as error:
-            count, faults = 0, [str(error)]
-        assertions += count
-        for fault in faults:
+    contents = {path: path.read_bytes() for path in files_of(options.paths)}
+    assertions, faults = check_all(contents, schemas, options.trust)
+    for path, found in faults.items():
+        for fault in found:
             print(f"{path.name}: {fault}")
-        faulty += bool(faults)
-    print(f"{messages} messages, {assertions} assertions, {faulty} faults")
-    return 2 if messages == 0 else 1 if faulty else 0
+    faulty = sum(bool(found) for found in faults.values())
+    print(f"{len(contents)} messages, {assertions} assertions, {faulty} faults")
+    return 2 if not contents else 1 if faulty else 0
 
 
 if __name__ == "__main__":

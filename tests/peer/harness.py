@@ -20,6 +20,7 @@ TOOLS = pathlib.Path(os.environ.get("KUVA_TOOLS", ROOT / "build/dev/tools"))
 SHARED = pathlib.Path(os.environ.get("KUVA_SHARED", ROOT.parent / "shared"))
 
 sys.path.insert(0, str(HERE.parent))
+import validate_messages  # noqa: E402  (tests/validate_messages.py)
 import validate_records  # noqa: E402  (tests/validate_records.py)
 
 VALIDATOR = validate_records.Validator()
@@ -160,12 +161,28 @@ class PeerCase(unittest.TestCase):
 
     maxDiff = None
     needed = ("kuva-validate", "kuva-send", "kuva-commit", "kuva-sandbox")
+    # The XML that the tools got is the sandbox's, undisturbed, and must be valid as well.
+    answers_are_ours = False
 
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="kuva-peer-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.environment = dict(TOOL_ENVIRONMENT, KUVA_SAVE_RAW=str(self.directory / "messages"))
+        self.addCleanup(self.check_messages)
         for tool in self.needed:
             self.assertTrue((TOOLS / tool).exists(), f"{tool} is not built in {TOOLS}")
+
+    def check_messages(self):
+        """Every SOAP message of the tools that this case ran holds against the official schemas, its assertion against
+        xmlsec1. (Where there are none, tests/test_validate_messages.py is skipped and says so.)"""
+        schemas = SHARED / "xsd"
+        if not schemas.exists() or missing_program("xmllint", "xmlsec1"):
+            return
+        contents = {path.name: path.read_bytes() for path in (self.directory / "messages").glob("*.http")
+                    if path.name.endswith("-request.http") or self.answers_are_ours}
+        contents = {name: data for name, data in contents.items() if b"\r\n\r\n<" in data or b"application/xop+xml" in data}
+        _, faults = validate_messages.check_all(contents, schemas)
+        self.assertEqual({name: found for name, found in faults.items() if found}, {})
 
     def make_directory(self, name):
         path = self.directory / name
@@ -190,7 +207,7 @@ class PeerCase(unittest.TestCase):
         try:
             source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
             done = subprocess.run(command, cwd=self.directory, **source, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, env=TOOL_ENVIRONMENT, timeout=seconds, check=False)
+                                  stderr=subprocess.PIPE, env=self.environment, timeout=seconds, check=False)
         except subprocess.TimeoutExpired as timeout:
             messages = (timeout.stderr or b"")[-2000:]
             raise AssertionError(f"{name} hangs: not done within {seconds} s: {messages}") from None
@@ -204,7 +221,7 @@ class PeerCase(unittest.TestCase):
             error = open(self.directory / f"pipeline-{len(stages)}.err", "wb+")
             self.addCleanup(error.close)
             tool = subprocess.Popen([str(TOOLS / name), "--format", "json", *map(str, arguments)], cwd=self.directory,
-                                    stdin=previous, stdout=subprocess.PIPE, stderr=error, env=TOOL_ENVIRONMENT)
+                                    stdin=previous, stdout=subprocess.PIPE, stderr=error, env=self.environment)
             self.addCleanup(end, tool)
             read, write = os.pipe()
             kept = bytearray()

@@ -123,6 +123,8 @@ class WebCase(harness.PeerCase):
 
 @harness.needs("openssl")
 class Queries(WebCase):
+    answers_are_ours = True
+
     def test_a_committed_study_is_found(self):
         directory = self.write_sample()
         self.sandbox.start()
@@ -258,6 +260,8 @@ class Queries(WebCase):
 
 @harness.needs("openssl")
 class Retrievals(WebCase):
+    answers_are_ours = True
+
     def test_manifest_and_images(self):
         self.begin()
         entry = self.one_entry()

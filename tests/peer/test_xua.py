@@ -103,6 +103,7 @@ class Xua(WebCase):
         file.write_bytes(assertion)
         self.assertEqual(self.ask("--assertion", file, user=False).code, 0)
         self.assertIn(b"Testaaja Tiina", assertion)
+        del self.environment["KUVA_SAVE_RAW"]  # the next message is not to be sound
         file.write_bytes(assertion.replace(b"Testaaja Tiina", b"Testaaja Terttu"))
         changed = self.ask("--assertion", file, user=False)
         self.assertEqual((changed.code, changed.of_type("error")[0]["error"]["code"]), (6, "soap.fault.security"))
