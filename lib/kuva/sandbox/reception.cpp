@@ -16,13 +16,13 @@ namespace {
 constexpr std::size_t k_study_code_length = 5;
 
 // A status that is not success, with what goes with it.
-struct Refusal {
+struct StoreRefusal {
   std::uint16_t status = 0;
   std::string comment;
   std::vector<dicom::Tag> elements;
 };
 
-dimse::Command refuse(dimse::Command response, const Refusal& refusal) {
+dimse::Command refuse(dimse::Command response, const StoreRefusal& refusal) {
   response.status = refusal.status;
   if (!refusal.comment.empty()) {
     response.error_comment = refusal.comment;
@@ -46,9 +46,9 @@ class Refused : public dimse::StoreReception {
   StoreNote& m_note;
 };
 
-std::optional<Refusal> find_damage(const std::filesystem::path& path, AttributeCollector& collector) {
+std::optional<StoreRefusal> find_damage(const std::filesystem::path& path, AttributeCollector& collector) {
   const auto damage = dicom::find_structure_damage(path, [&](dicom::DataSetReader& reader) { collector.take(reader); });
-  return damage ? std::optional<Refusal>({0xC000, damage->message, {damage->tag}}) : std::nullopt;
+  return damage ? std::optional<StoreRefusal>({0xC000, damage->message, {damage->tag}}) : std::nullopt;
 }
 
 // Which of the identifiers are missing, for an object that read_header() calls incomplete.
@@ -148,31 +148,32 @@ class Reception : public dimse::StoreReception {
   }
 
   // What can be said without knowing what else is stored.
-  std::optional<Refusal> check(const dicom::InstanceAttributes& attributes) const {
+  std::optional<StoreRefusal> check(const dicom::InstanceAttributes& attributes) const {
     if (attributes.sop_class_uid != m_sop_class_uid) {
-      return Refusal{0xA900, "SOP Class UID differs from that of the command.", {dicom::tags::sop_class_uid}};
+      return StoreRefusal{0xA900, "SOP Class UID differs from that of the command.", {dicom::tags::sop_class_uid}};
     }
     if (attributes.sop_instance_uid != m_sop_instance_uid) {
-      return Refusal{0xA900, "SOP Instance UID differs from that of the command.", {dicom::tags::sop_instance_uid}};
+      return StoreRefusal{
+          0xA900, "SOP Instance UID differs from that of the command.", {dicom::tags::sop_instance_uid}};
     }
     if (dicom::uid_defect(attributes.study_instance_uid)) {
-      return Refusal{0xA900, "Study Instance UID is not a legal UID.", {dicom::tags::study_instance_uid}};
+      return StoreRefusal{0xA900, "Study Instance UID is not a legal UID.", {dicom::tags::study_instance_uid}};
     }
     if (dicom::uid_defect(attributes.series_instance_uid)) {
-      return Refusal{0xA900, "Series Instance UID is not a legal UID.", {dicom::tags::series_instance_uid}};
+      return StoreRefusal{0xA900, "Series Instance UID is not a legal UID.", {dicom::tags::series_instance_uid}};
     }
     const Settings& settings = m_rules.settings;
     const auto& trusted = settings.trusted_issuers;
     if ((settings.require_patient_id && attributes.patient_id.empty()) ||
         (!trusted.empty() &&
          std::find(trusted.begin(), trusted.end(), attributes.issuer_of_patient_id) == trusted.end())) {
-      return Refusal{0xA777, "No Patient ID (from trusted Assigning Authority) in object.", {}};
+      return StoreRefusal{0xA777, "No Patient ID (from trusted Assigning Authority) in object.", {}};
     }
     if (!m_rules.study_codes.empty() &&
         !m_rules.study_codes.contains(attributes.study_description.substr(0, k_study_code_length))) {
-      return Refusal{settings.study_code_status,
-                     "Study Description does not begin with a known code.",
-                     {dicom::tags::study_description}};
+      return StoreRefusal{settings.study_code_status,
+                          "Study Description does not begin with a known code.",
+                          {dicom::tags::study_description}};
     }
     return std::nullopt;
   }
@@ -251,21 +252,21 @@ class Reception : public dimse::StoreReception {
   std::unique_ptr<IncomingFile> m_file;
 };
 
-std::optional<Refusal> check_command(const StoreRules& rules, const KnownAe& source, const dimse::Command& request,
-                                     const ul::AcceptedContext& context) {
+std::optional<StoreRefusal> check_command(const StoreRules& rules, const KnownAe& source, const dimse::Command& request,
+                                          const ul::AcceptedContext& context) {
   if (!source.may_store) {
-    return Refusal{0x0124, "Storage denied.", {}};
+    return StoreRefusal{0x0124, "Storage denied.", {}};
   }
   if (!request.affected_sop_class_uid || !request.affected_sop_instance_uid) {
-    return Refusal{0x0212, "SOP Class or SOP Instance UID is missing in the command.", {}};
+    return StoreRefusal{0x0212, "SOP Class or SOP Instance UID is missing in the command.", {}};
   }
   const std::string& sop_class = *request.affected_sop_class_uid;
   const auto& refused = rules.settings.refused_sop_classes;
   if (sop_class != context.abstract_syntax || std::find(refused.begin(), refused.end(), sop_class) != refused.end()) {
-    return Refusal{0x0122, {}, {}};
+    return StoreRefusal{0x0122, {}, {}};
   }
   if (dicom::uid_defect(*request.affected_sop_instance_uid)) {
-    return Refusal{0x0117, "SOP Instance UID is not a legal UID.", {}};
+    return StoreRefusal{0x0117, "SOP Instance UID is not a legal UID.", {}};
   }
   return std::nullopt;
 }

@@ -34,7 +34,7 @@ constexpr Tag k_sex{0x0010, 0x0040};
 constexpr Tag k_body_part{0x0018, 0x0015};
 constexpr Tag k_series_number{0x0020, 0x0011};
 constexpr Tag k_instance_number{0x0020, 0x0013};
-constexpr std::size_t k_study_code_length = 5;
+constexpr std::size_t k_coded_study_length = 5;
 
 std::optional<long> number(const dicom::DataSet& attributes, Tag tag) {
   const std::string text = attributes.string(tag);
@@ -281,8 +281,8 @@ xds::DocumentEntry Registrar::make_entry(const Survey& survey) const {
     entry.event_codes.push_back({body_part, m_settings.body_part_scheme, body_part});
   }
   const std::string description = study.string(k_study_description);
-  const std::string study_code = description.substr(0, k_study_code_length);
-  const bool is_code = study_code.size() == k_study_code_length &&
+  const std::string study_code = description.substr(0, k_coded_study_length);
+  const bool is_code = study_code.size() == k_coded_study_length &&
                        std::all_of(study_code.begin(), study_code.end(),
                                    [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); });
   if (is_code && !m_settings.study_code_scheme.empty()) {

@@ -8,7 +8,7 @@ namespace kuva::sandbox {
 
 namespace {
 
-constexpr std::size_t k_longest_value = 1024;
+constexpr std::size_t k_longest_note_value = 1024;
 
 struct Title {
   std::string_view code_value;
@@ -67,7 +67,7 @@ std::optional<RejectionNote> read_rejection_note(const std::filesystem::path& pa
   const dicom::TransferSyntax syntax = file.syntax;
   const auto source = dicom::data_set_source(file);
   dicom::DataSetReader reader(*source, syntax);
-  const dicom::DataSet data = dicom::DataSet::read(reader, k_longest_value);
+  const dicom::DataSet data = dicom::DataSet::read(reader, k_longest_note_value);
   RejectionNote note;
   for (const dicom::DataSet& title : items_of(data, dicom::tags::concept_name_code_sequence)) {
     const std::string code = title.string(dicom::tags::code_value);

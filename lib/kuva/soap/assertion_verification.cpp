@@ -60,7 +60,7 @@ void check_window(std::string_view what, TimePoint from, TimePoint to, const Ass
   }
 }
 
-Confirmation confirmation_of(std::string_view method) {
+Confirmation read_confirmation(std::string_view method) {
   if (method == k_bearer) {
     return Confirmation::bearer;
   }
@@ -194,7 +194,7 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
   const xml::Element subject = demand(root, ns::saml, "Subject");
   result.subject = demand(subject, ns::saml, "NameID").trimmed_text();
   const xml::Element confirmation = demand(subject, ns::saml, "SubjectConfirmation");
-  result.confirmation = confirmation_of(confirmation.attribute("Method").value_or(""));
+  result.confirmation = read_confirmation(confirmation.attribute("Method").value_or(""));
   const xml::Element conditions = demand(root, ns::saml, "Conditions");
   result.not_before = demand_time(conditions, "NotBefore");
   result.not_on_or_after = demand_time(conditions, "NotOnOrAfter");

@@ -42,7 +42,7 @@ namespace {
 namespace ns = xml::ns;
 
 constexpr std::size_t k_largest_message = 8U << 20U;
-constexpr std::uint64_t k_largest_file = 1U << 20U;
+constexpr std::uint64_t k_largest_trust_file = 1U << 20U;
 constexpr int k_least_rsa_bits = 2048;
 constexpr std::string_view k_x509_certificate = "X509Certificate";
 
@@ -334,7 +334,7 @@ net::OpensslPtr<X509> certificate_of(const std::string& der) {
 }
 
 std::vector<net::OpensslPtr<X509>> certificates_of_file(const std::string& file) {
-  const std::string pem = read_small_file(file, k_largest_file);
+  const std::string pem = read_small_file(file, k_largest_trust_file);
   const net::OpensslPtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   std::vector<net::OpensslPtr<X509>> found;
   while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {

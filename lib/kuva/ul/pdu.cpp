@@ -10,7 +10,7 @@ namespace kuva::ul {
 
 namespace {
 
-constexpr std::string_view k_dicom_application_context = "1.2.840.10008.3.1.1.1";  // PS3.7 A.2.1
+constexpr std::string_view k_default_application_context = "1.2.840.10008.3.1.1.1";  // PS3.7 A.2.1
 constexpr std::size_t k_ae_length = 16;
 constexpr std::size_t k_most_contexts = 128;  // odd numbers of one byte
 
@@ -104,7 +104,7 @@ void write_fixed_part(Writer& writer, std::uint16_t version, std::string_view ca
 }
 
 void write_application_context(Writer& writer, std::string_view uid) {
-  writer.text_item(k_application_context, "application context", uid.empty() ? k_dicom_application_context : uid);
+  writer.text_item(k_application_context, "application context", uid.empty() ? k_default_application_context : uid);
 }
 
 // The items that request and accept have alike.

@@ -18,7 +18,7 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::string_view k_tool = "kuva-send";
+constexpr std::string_view k_check_tool = "kuva-send";
 
 constexpr std::string_view k_passed = "passed";
 constexpr std::string_view k_warning = "warning";
@@ -55,7 +55,7 @@ class Check {
  private:
   // One record; false when the step failed.
   bool step(std::string_view name, const std::function<void(Json&)>& work) {
-    Json record = make_record("check", k_tool, k_passed, true);
+    Json record = make_record("check", k_check_tool, k_passed, true);
     record["step"] = name;
     const auto begun = std::chrono::steady_clock::now();
     m_step_warnings.clear();
@@ -225,7 +225,7 @@ class Check {
   }
 
   static Json class_record(const AcceptedClass& one) {
-    Json record = make_record("check", k_tool, one.accepted.empty() ? "refused" : "accepted", true);
+    Json record = make_record("check", k_check_tool, one.accepted.empty() ? "refused" : "accepted", true);
     record["step"] = "sop-class";
     record["SOPClassUID"] = one.sop_class_uid;
     record["sopClassName"] = dicom::uid_name(one.sop_class_uid);
@@ -254,8 +254,8 @@ class Check {
   }
 
   void conclude(bool passed) {
-    Json record =
-        make_record("check", k_tool, passed ? (m_warnings.empty() ? k_passed : k_warning) : outcome::failed, passed);
+    Json record = make_record("check", k_check_tool,
+                              passed ? (m_warnings.empty() ? k_passed : k_warning) : outcome::failed, passed);
     record["step"] = "conclusion";
     if (!passed) {
       record["failedStep"] = m_failed_step;

@@ -26,7 +26,7 @@ namespace {
 
 // How long a peer may be quiet on an association that has been made.
 constexpr std::chrono::milliseconds k_longest_silence{10'000};
-constexpr std::chrono::milliseconds k_glance{200};
+constexpr std::chrono::milliseconds k_inbound_glance{200};
 
 // The addresses that others can reach this machine by; all of them where it listens at every one.
 Json own_addresses(const std::string& bind_host) {
@@ -85,7 +85,8 @@ class InboundCheck {
     const Deadline deadline = Deadline::after(wait);
     std::optional<Attempt> last;
     while (!deadline.expired() && !m_stop.stop_requested()) {
-      const std::unique_ptr<net::Incoming> incoming = m_listener->accept(earlier(deadline, Deadline::after(k_glance)));
+      const std::unique_ptr<net::Incoming> incoming =
+          m_listener->accept(earlier(deadline, Deadline::after(k_inbound_glance)));
       if (!incoming) {
         continue;
       }
@@ -184,7 +185,7 @@ class InboundCheck {
     }
     ul::AssociateRequest asked;
     ul::Timeouts timeouts = m_target.association_timeouts;
-    timeouts.associate = std::min(timeouts.associate, std::max(k_glance, deadline.remaining()));
+    timeouts.associate = std::min(timeouts.associate, std::max(k_inbound_glance, deadline.remaining()));
     const auto association = ul::Association::accept(
         std::move(stream),
         [&](const ul::AssociateRequest& request, const net::Stream&) {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds k_longest_delay{30'000};
 // How often the requesting thread looks from its association to its queue.
-constexpr std::chrono::milliseconds k_glance{50};
+constexpr std::chrono::milliseconds k_report_glance{50};
 constexpr std::chrono::milliseconds k_stop_check{250};
 
 // What is wrong with a response that is not the one awaited.
@@ -92,7 +92,7 @@ void CommitRequester::run() {
 void CommitRequester::run_queue() {
   Deadline grace = Deadline::after(m_settings.grace);
   for (;;) {
-    if (const std::optional<std::string> uid = next(m_association ? k_glance : m_settings.grace)) {
+    if (const std::optional<std::string> uid = next(m_association ? k_report_glance : m_settings.grace)) {
       ask(*uid);
       grace = Deadline::after(m_settings.grace);
       const std::lock_guard lock(m_mutex);

@@ -5,18 +5,13 @@ namespace kuva::workflow {
 
 void put_header(Json& record, const dicom::Header& header) {
   const dicom::InstanceAttributes& attributes = header.attributes;
-  const auto put = [&record](const char* key, const std::string& value) {
-    if (!value.empty()) {
-      record[key] = value;
-    }
-  };
   record["size"] = header.size;
-  put("StudyInstanceUID", attributes.study_instance_uid);
-  put("SeriesInstanceUID", attributes.series_instance_uid);
-  put("SOPInstanceUID", attributes.sop_instance_uid);
-  put("SOPClassUID", attributes.sop_class_uid);
-  put("TransferSyntaxUID", attributes.transfer_syntax_uid);
-  put("Modality", attributes.modality);
+  put_text(record, "StudyInstanceUID", attributes.study_instance_uid);
+  put_text(record, "SeriesInstanceUID", attributes.series_instance_uid);
+  put_text(record, "SOPInstanceUID", attributes.sop_instance_uid);
+  put_text(record, "SOPClassUID", attributes.sop_class_uid);
+  put_text(record, "TransferSyntaxUID", attributes.transfer_syntax_uid);
+  put_text(record, "Modality", attributes.modality);
 }
 
 std::string_view to_string(dicom::Defect::Severity severity) {
@@ -41,6 +36,12 @@ Json to_json(const dicom::Defect& defect) {
     finding["offset"] = defect.offset;
   }
   return finding;
+}
+
+void put_text(Json& record, const char* key, const std::string& value) {
+  if (!value.empty()) {
+    record[key] = value;
+  }
 }
 
 std::string skip_reason(const dicom::FileMeta& meta) {

@@ -11,6 +11,9 @@ namespace kuva::workflow {
 // out.
 void put_header(Json& record, const dicom::Header& header);
 
+// Sets a key, unless the value is empty.
+void put_text(Json& record, const char* key, const std::string& value);
+
 // The `findings` entry of a defect.
 Json to_json(const dicom::Defect& defect);
 std::string_view to_string(dicom::Defect::Severity severity);

@@ -25,8 +25,6 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::string_view k_tool = k_kos_tool;
-
 // What a file of the input turned out to be.
 struct Read {
   std::optional<kos::SourceObject> object;
@@ -153,11 +151,11 @@ class DocumentBuilding {
         return;
       }
     }
-    if (std::optional<Json> passing = record_of_passing_item(item, k_tool)) {
+    if (std::optional<Json> passing = record_of_passing_item(item, k_kos_tool)) {
       hold(*passing, {});
       return;
     }
-    Json record = start_record(item, k_tool);
+    Json record = start_record(item, k_kos_tool);
     if (read.error) {
       fail(std::move(record), *read.error);
     } else if (!read.skip_reason.empty()) {
@@ -174,7 +172,7 @@ class DocumentBuilding {
     for (Waiting& waiting : m_waiting) {
       Json record = Json::parse(waiting.line);
       if (!waiting.study_instance_uid.empty()) {
-        set_outcome(record, k_tool, outcome::failed, false);
+        set_outcome(record, k_kos_tool, outcome::failed, false);
         set_error(record, Error(kind("interrupted"), "the run was stopped before the document was made"));
       }
       m_sink.emit(record);
@@ -255,18 +253,18 @@ class DocumentBuilding {
       fail(std::move(record), error);
       return;
     }
-    set_outcome(record, k_tool, k_referenced, true);
+    set_outcome(record, k_kos_tool, k_referenced, true);
     hold(record, object.study_instance_uid);
   }
 
   void skip(Json record, std::string reason) {
-    set_outcome(record, k_tool, outcome::skipped, true);
+    set_outcome(record, k_kos_tool, outcome::skipped, true);
     record["reason"] = std::move(reason);
     hold(record, {});
   }
 
   void fail(Json record, const Error& error) {
-    set_outcome(record, k_tool, outcome::failed, false);
+    set_outcome(record, k_kos_tool, outcome::failed, false);
     set_error(record, error);
     ++m_progress.failed;
     hold(record, {});
@@ -294,7 +292,7 @@ class DocumentBuilding {
     for (Waiting& waiting : m_waiting) {
       Json record = Json::parse(waiting.line);
       if (const auto failure = failures.find(waiting.study_instance_uid); failure != failures.end()) {
-        set_outcome(record, k_tool, outcome::failed, false);
+        set_outcome(record, k_kos_tool, outcome::failed, false);
         set_error(record, failure->second);
       }
       m_sink.emit(record);
@@ -312,7 +310,7 @@ class DocumentBuilding {
   }
 
   void emit_document(kos::Document& document, const Written& written) {
-    Json record = make_record("instance", k_tool, m_settings.dry_run ? outcome::planned : k_written, true);
+    Json record = make_record("instance", k_kos_tool, m_settings.dry_run ? outcome::planned : k_written, true);
     if (!written.path.empty()) {
       record["path"] = path_to_json(written.path.string());
     }
@@ -347,17 +345,17 @@ void for_each_document(InputSource& source, RecordSink& sink, Accounting& accoun
     if (!item) {
       return;
     }
-    if (const std::optional<Json> passing = record_of_passing_item(*item, k_tool)) {
+    if (const std::optional<Json> passing = record_of_passing_item(*item, k_kos_tool)) {
       sink.emit(*passing);
       continue;
     }
-    Json record = start_record(*item, k_tool);
+    Json record = start_record(*item, k_kos_tool);
     std::optional<kos::Document> document;
     try {
       document = kos::read(item->path);
     } catch (const Error& error) {
       const bool not_dicom = &error.kind() == &kind("file.not-dicom");
-      set_outcome(record, k_tool, outcome::failed, false);
+      set_outcome(record, k_kos_tool, outcome::failed, false);
       set_error(record, not_dicom ? Error(kind("kos.not-kos"), error.message()) : error);
       sink.emit(record);
       continue;
@@ -406,7 +404,7 @@ kos::Document document_of_directory(const std::filesystem::path& directory, cons
       }
     }
     if (failure) {
-      Json record = make_record("instance", k_tool, outcome::failed, false);
+      Json record = make_record("instance", k_kos_tool, outcome::failed, false);
       record["path"] = path_to_json(item->path);
       set_error(record, *failure);
       accounting.entered();
@@ -511,7 +509,7 @@ void build_documents(InputSource& source, RecordSink& sink, Observer& observer, 
 void show_documents(InputSource& source, RecordSink& sink, Accounting& accounting, bool phi_plain,
                     const std::function<void(const Json&)>& resource, std::stop_token stop) {
   for_each_document(source, sink, accounting, stop, [&](Json record, const kos::Document& document) {
-    set_outcome(record, k_tool, k_shown, true);
+    set_outcome(record, k_kos_tool, k_shown, true);
     put_document(record, document, phi_plain);
     sink.emit(record);
     if (resource) {
@@ -538,7 +536,7 @@ void check_documents(InputSource& source, RecordSink& sink, Accounting& accounti
       return defect.severity == dicom::Defect::Severity::error ||
              (settings.fail_on_warning && defect.severity == dicom::Defect::Severity::warning);
     });
-    set_outcome(record, k_tool, invalid ? outcome::invalid : outcome::valid, !invalid);
+    set_outcome(record, k_kos_tool, invalid ? outcome::invalid : outcome::valid, !invalid);
     put_document(record, document, settings.phi_plain);
     record.erase("findings");
     if (!findings.empty()) {

@@ -1,6 +1,7 @@
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/kos/codes.hpp>
 #include <kuva/kos/tags.hpp>
+#include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/kos_records.hpp>
 
 #include <fmt/format.h>
@@ -14,18 +15,12 @@ namespace {
 
 namespace tags = kos::tags;
 
-void put(Json& object, const char* key, const std::string& value) {
-  if (!value.empty()) {
-    object[key] = value;
-  }
-}
-
 Json to_json(const kos::Code& code) {
   Json json;
   json["code"] = code.value;
   json["scheme"] = code.scheme;
   json["meaning"] = code.meaning;
-  put(json, "schemeVersion", code.scheme_version);
+  put_text(json, "schemeVersion", code.scheme_version);
   return json;
 }
 
@@ -116,18 +111,18 @@ Json fhir_subject(const kos::Document& document, bool phi_plain) {
   }
   identifier["value"] = kos::text(document, tags::patient_id);
   subject["identifier"] = identifier;
-  put(subject, "display", kos::text(document, tags::patient_name));
+  put_text(subject, "display", kos::text(document, tags::patient_name));
   return subject;
 }
 
 }  // namespace
 
 void put_document(Json& record, const kos::Document& document, bool phi_plain) {
-  put(record, "StudyInstanceUID", document.study_instance_uid);
-  put(record, "SeriesInstanceUID", document.series_instance_uid);
-  put(record, "SOPInstanceUID", document.sop_instance_uid);
+  put_text(record, "StudyInstanceUID", document.study_instance_uid);
+  put_text(record, "SeriesInstanceUID", document.series_instance_uid);
+  put_text(record, "SOPInstanceUID", document.sop_instance_uid);
   record["SOPClassUID"] = kos::k_key_object_selection;
-  put(record, "TransferSyntaxUID", document.transfer_syntax_uid);
+  put_text(record, "TransferSyntaxUID", document.transfer_syntax_uid);
   record["Modality"] = "KO";
 
   Json kos;
@@ -163,33 +158,33 @@ void put_document(Json& record, const kos::Document& document, bool phi_plain) {
   if (!document.identical_documents.empty()) {
     kos["identicalDocuments"] = kos::instance_count(document.identical_documents);
   }
-  put(kos, "ContentDate", kos::text(document, tags::content_date));
-  put(kos, "ContentTime", kos::text(document, tags::content_time));
-  put(kos, "StudyDate", kos::text(document, tags::study_date));
-  put(kos, "StudyTime", kos::text(document, tags::study_time));
+  put_text(kos, "ContentDate", kos::text(document, tags::content_date));
+  put_text(kos, "ContentTime", kos::text(document, tags::content_time));
+  put_text(kos, "StudyDate", kos::text(document, tags::study_date));
+  put_text(kos, "StudyTime", kos::text(document, tags::study_time));
   if (phi_plain) {
-    put(kos, "AccessionNumber", kos::text(document, tags::accession_number));
-    put(kos, "StudyDescription", kos::text(document, tags::study_description));
-    put(kos, "PatientID", kos::text(document, tags::patient_id));
-    put(kos, "PatientName", kos::text(document, tags::patient_name));
-    put(kos, "PatientBirthDate", kos::text(document, tags::patient_birth_date));
-    put(kos, "PatientSex", kos::text(document, tags::patient_sex));
-    put(kos, "description", std::string(kos::description(document)));
+    put_text(kos, "AccessionNumber", kos::text(document, tags::accession_number));
+    put_text(kos, "StudyDescription", kos::text(document, tags::study_description));
+    put_text(kos, "PatientID", kos::text(document, tags::patient_id));
+    put_text(kos, "PatientName", kos::text(document, tags::patient_name));
+    put_text(kos, "PatientBirthDate", kos::text(document, tags::patient_birth_date));
+    put_text(kos, "PatientSex", kos::text(document, tags::patient_sex));
+    put_text(kos, "description", std::string(kos::description(document)));
   }
   record["kos"] = std::move(kos);
 }
 
 Json reference_record(const kos::Reference& reference, const kos::Document& document) {
   Json record = make_record("instance", k_kos_tool, k_referenced, true);
-  put(record, "StudyInstanceUID", reference.study_instance_uid);
-  put(record, "SeriesInstanceUID", reference.series_instance_uid);
-  put(record, "SOPInstanceUID", reference.sop_instance_uid);
-  put(record, "SOPClassUID", reference.sop_class_uid);
-  put(record, "Modality", reference.modality);
+  put_text(record, "StudyInstanceUID", reference.study_instance_uid);
+  put_text(record, "SeriesInstanceUID", reference.series_instance_uid);
+  put_text(record, "SOPInstanceUID", reference.sop_instance_uid);
+  put_text(record, "SOPClassUID", reference.sop_class_uid);
+  put_text(record, "Modality", reference.modality);
   Json from = Json::object();
-  put(from, "aeTitle", reference.retrieve_ae_title);
-  put(from, "locationUID", reference.retrieve_location_uid);
-  put(from, "url", reference.retrieve_url);
+  put_text(from, "aeTitle", reference.retrieve_ae_title);
+  put_text(from, "locationUID", reference.retrieve_location_uid);
+  put_text(from, "url", reference.retrieve_url);
   if (!from.empty()) {
     record["retrieveFrom"] = std::move(from);
   }
@@ -212,10 +207,10 @@ Json comparison_record(const kos::Difference& difference) {
   Json record = make_record("comparison", k_kos_tool, word.outcome, difference.kind == Kind::same);
   record["sign"] = word.sign;
   const kos::Reference& reference = difference.reference;
-  put(record, "StudyInstanceUID", reference.study_instance_uid);
-  put(record, "SeriesInstanceUID", reference.series_instance_uid);
-  put(record, "SOPInstanceUID", reference.sop_instance_uid);
-  put(record, "SOPClassUID", reference.sop_class_uid);
+  put_text(record, "StudyInstanceUID", reference.study_instance_uid);
+  put_text(record, "SeriesInstanceUID", reference.series_instance_uid);
+  put_text(record, "SOPInstanceUID", reference.sop_instance_uid);
+  put_text(record, "SOPClassUID", reference.sop_class_uid);
   if (!difference.changes.empty()) {
     record["changes"] = to_json(difference.changes, true);
   }
@@ -321,7 +316,7 @@ std::vector<Json> imaging_studies(const kos::Document& document, bool phi_plain)
     resource["numberOfSeries"] = series_list.size();
     resource["numberOfInstances"] = count;
     if (own && phi_plain) {
-      put(resource, "description", kos::text(document, tags::study_description));
+      put_text(resource, "description", kos::text(document, tags::study_description));
     }
     resource["series"] = std::move(series_list);
     resources.push_back(std::move(resource));

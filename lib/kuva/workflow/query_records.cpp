@@ -1,5 +1,6 @@
 #include <kuva/core/base64.hpp>
 #include <kuva/core/record.hpp>
+#include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/query.hpp>
 
 #include <fmt/format.h>
@@ -11,14 +12,10 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::string_view k_tool = "kuva-query";
+constexpr std::string_view k_query_tool = "kuva-query";
 constexpr std::string_view k_found = "found";
 
-void put(Json& record, const char* key, const std::string& value) {
-  if (!value.empty()) {
-    record[key] = value;
-  }
-}
+void put(Json& record, const char* key, const std::string& value) { put_text(record, key, value); }
 
 void put(Json& record, const char* key, Json value) {
   if (!value.empty()) {
@@ -156,7 +153,7 @@ Json accession_json(const xds::DocumentEntry& entry) {
 
 Json document_record(const FoundDocument& found, const RecordSettings& settings) {
   const xds::DocumentEntry& entry = found.entry;
-  Json record = make_record("document", k_tool, k_found, true);
+  Json record = make_record("document", k_query_tool, k_found, true);
   record["kind"] = entry.is_manifest() ? "manifest" : "document";
   put(record, "entryUUID", entry.id);
   put(record, "uniqueId", entry.unique_id);
@@ -221,7 +218,7 @@ Json document_reference(const FoundDocument& found) {
 }
 
 Json study_record(const FoundStudy& study, const QueryResult& result, const RecordSettings& settings) {
-  Json record = make_record("study", k_tool, k_found, true);
+  Json record = make_record("study", k_query_tool, k_found, true);
   record["StudyInstanceUID"] = study.study_instance_uid;
   Json manifests = Json::array();
   Json reports = Json::array();
@@ -260,7 +257,7 @@ Json study_record(const FoundStudy& study, const QueryResult& result, const Reco
 }
 
 Json object_record(std::string_view what, const xds::RegistryObject& object) {
-  Json record = make_record("registry-object", k_tool, k_found, true);
+  Json record = make_record("registry-object", k_query_tool, k_found, true);
   record["kind"] = what;
   put(record, "entryUUID", object.id);
   put(record, "homeCommunityId", object.home);
@@ -303,7 +300,7 @@ void add_others(std::vector<Json>& records, const xds::RegistryObjects& others, 
     records.push_back(std::move(record));
   }
   for (const xds::ObjectRef& reference : others.object_refs) {
-    Json record = make_record("registry-object", k_tool, k_found, true);
+    Json record = make_record("registry-object", k_query_tool, k_found, true);
     record["kind"] = "reference";
     record["entryUUID"] = reference.id;
     put(record, "homeCommunityId", reference.home);

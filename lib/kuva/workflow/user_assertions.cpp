@@ -9,7 +9,7 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::chrono::hours k_expiry_notice{30 * 24};
+constexpr std::chrono::hours k_signing_expiry_notice{30 * 24};
 constexpr std::size_t k_largest_assertion = 1U << 20U;
 // An assertion is not used any more so long before it ends: the request takes time too.
 constexpr std::chrono::seconds k_margin{30};
@@ -85,7 +85,7 @@ UserAssertions::UserAssertions(UserAssertionSettings settings, Observer& observe
   }
   m_key = soap::SigningKey::load(assertion.signing);
   const auto left = m_key->not_after() - std::chrono::system_clock::now();
-  if (left < k_expiry_notice) {
+  if (left < k_signing_expiry_notice) {
     observer.message(
         Observer::Level::warning,
         fmt::format("the certificate that signs assertions ends in {} days ({})",

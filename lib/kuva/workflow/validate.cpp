@@ -21,7 +21,7 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::string_view k_tool = "kuva-validate";
+constexpr std::string_view k_validate_tool = "kuva-validate";
 
 using dicom::Defect;
 
@@ -147,13 +147,13 @@ class Validation {
 
  private:
   Json to_record(const InventoryItem& item, Checked&& checked) {
-    if (std::optional<Json> passing = record_of_passing_item(item, k_tool)) {
+    if (std::optional<Json> passing = record_of_passing_item(item, k_validate_tool)) {
       if (m_settings.strict && !item.skip_reason.empty()) {
         fail_skipped(*passing);
       }
       return std::move(*passing);
     }
-    Json record = start_record(item, k_tool);
+    Json record = start_record(item, k_validate_tool);
     if (checked.error) {
       return of_error(std::move(record), *checked.error);
     }
@@ -171,14 +171,14 @@ class Validation {
       return skipped(std::move(record), error.message());
     }
     const bool unreadable = error.kind().exit_code == ExitCode::local_io;
-    set_outcome(record, k_tool, unreadable ? outcome::failed : outcome::invalid, false);
+    set_outcome(record, k_validate_tool, unreadable ? outcome::failed : outcome::invalid, false);
     set_error(record, error);
     ++m_progress.failed;
     return record;
   }
 
   Json skipped(Json record, const std::string& reason) {
-    set_outcome(record, k_tool, outcome::skipped, true);
+    set_outcome(record, k_validate_tool, outcome::skipped, true);
     record["reason"] = reason;
     if (m_settings.strict) {
       fail_skipped(record);
@@ -220,7 +220,7 @@ class Validation {
     if (!attributes.sop_instance_uid.empty()) {
       if (const std::optional<BatchState::Known> first = m_batch.remember(attributes, path)) {
         if (first->path == path || same_data_set(path, first->path)) {
-          set_outcome(record, k_tool, outcome::duplicate, true);
+          set_outcome(record, k_validate_tool, outcome::duplicate, true);
           record["duplicateOf"] = path_to_json(first->path);
           return record;
         }
@@ -399,7 +399,7 @@ class Validation {
 
   void finish(Json& record, const std::vector<Noted>& found) {
     const bool failed = fails(found);
-    set_outcome(record, k_tool, failed ? outcome::invalid : outcome::valid, !failed);
+    set_outcome(record, k_validate_tool, failed ? outcome::invalid : outcome::valid, !failed);
     record.erase("findings");
     if (!found.empty()) {
       Json findings = Json::array();
@@ -435,7 +435,7 @@ class Validation {
       broken = broken || fails({noted});
       findings.push_back(to_json(noted));
     }
-    Json record = make_record("study", k_tool, broken ? outcome::invalid : outcome::valid, !broken);
+    Json record = make_record("study", k_validate_tool, broken ? outcome::invalid : outcome::valid, !broken);
     record["StudyInstanceUID"] = study.study_instance_uid;
     record["instances"] = study.instances;
     record["invalidInstances"] = study.invalid_instances;

@@ -8,10 +8,6 @@ namespace {
 
 constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool same_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
 std::string_view without_urn(std::string_view text) {
   constexpr std::string_view k_urn = "urn:uuid:";
   text = trimmed(text);
@@ -21,6 +17,10 @@ std::string_view without_urn(std::string_view text) {
 }
 
 }  // namespace
+
+bool same_ignoring_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view k_blanks = " \t\r\n";

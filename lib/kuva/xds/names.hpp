@@ -98,6 +98,9 @@ inline constexpr std::string_view k_hash_of_nothing = "da39a3ee5e6b4b0d3255bfef9
 inline constexpr std::string_view k_manifest_format = "1.2.840.10008.5.1.4.1.1.88.59";
 inline constexpr std::string_view k_manifest_format_scheme = "1.2.840.10008.2.6.1";
 
+// Of ASCII letters.
+bool same_ignoring_case(std::string_view a, std::string_view b);
+
 // True for the same UUID: any case, with urn:uuid: or without it, blanks around it passed by.
 bool same_uuid(std::string_view a, std::string_view b);
 // Without the white space of XML around it.

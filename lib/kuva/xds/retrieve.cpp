@@ -1,4 +1,5 @@
 #include <kuva/xds/elements.hpp>
+#include <kuva/xds/names.hpp>
 #include <kuva/xds/retrieve.hpp>
 #include <kuva/xml/namespaces.hpp>
 
@@ -13,11 +14,6 @@
 namespace kuva::xds {
 
 namespace {
-
-bool same_ignoring_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
 
 // The children of a sequence by their names, whatever their order, namespace and case: all of these are seen to differ.
 template <std::size_t N>
