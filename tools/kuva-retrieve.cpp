@@ -48,6 +48,8 @@ void add_what(CLI::App& app, RetrieveSettings& settings) {
   app.add_option("--home", settings.home, "Home community of --document and of manifests (urn:oid:...)")
       ->type_name("URN")
       ->group(k_group);
+  app.add_flag("--key-images", settings.key_images, "Of each study its key object selections and what they refer to")
+      ->group(k_group);
   app.add_flag("--kos-only", settings.kos_only, "Manifests, and nothing that they refer to")->group(k_group);
   app.add_flag("--documents-only", settings.documents_only, "Documents that are no manifests")->group(k_group);
   uids("--instance", settings.instances, "These instances alone, of the one study of --study-uid");
@@ -94,6 +96,9 @@ void add_how(CLI::App& app, RetrieveSettings& settings) {
   app.add_flag("--viewer-url", settings.viewer_url, "Say where the archive's viewer shows the study")->group(k_group);
   app.add_flag("--strict", settings.strict, "A document whose size or SHA-1 is not that of its metadata is an error")
       ->group(k_group);
+  app.add_option("--save-raw", settings.save_raw, "Keep HTTP messages as they went, in files of this directory")
+      ->type_name("DIR")
+      ->group(k_group);
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, ask nothing")->group(k_group);
 }
 
@@ -116,6 +121,10 @@ int main(int argc, char** argv) {
         RetrieveSettings& settings = options.settings;
         if (!settings.instances.empty() && settings.studies.size() != 1) {
           throw kuva::Error(kuva::kind("usage.argument"), "--instance goes with one --study-uid");
+        }
+        if (settings.key_images && (settings.kos_only || settings.documents_only || !settings.instances.empty())) {
+          throw kuva::Error(kuva::kind("usage.argument"),
+                            "--key-images goes with none of --kos-only, --documents-only and --instance");
         }
         settings.landing.names = NameTemplate(options.name);
         settings.landing.directory = options.directory;

@@ -380,7 +380,10 @@ class ScriptedArchive:
                         connection.sendall(struct.pack(">BBII", 6, 0, 4, 0))
                         return
                     if kind == 4 and body[5] & 1:
-                        self.message_id = struct.unpack("<H", re.search(b"\0\0\x10\x01\x02\0\0\0(..)", body, re.S).group(1))[0]
+                        message_id = re.search(b"\0\0\x10\x01\x02\0\0\0(..)", body, re.S)
+                        if message_id is None:
+                            continue  # C-CANCEL
+                        self.message_id = struct.unpack("<H", message_id.group(1))[0]
                         if b"\0\0\0\x01\x02\0\0\0\x21\0" in body:
                             self.context = body[4]
                             self.read_pdu()
@@ -406,26 +409,32 @@ class ScriptedArchive:
                 struct.pack(">BBH", 0x50, 0, len(user)) + user)
         return struct.pack(">BBI", 2, 0, len(body)) + body
 
-    def respond(self, status, remaining, completed, failed):
+    def respond(self, status, remaining, completed, failed, failed_uids=()):
         command = (element(0, 2, self.MOVE) + element(0, 0x100, short(0x8021)) + element(0, 0x120, short(self.message_id)) +
-                   element(0, 0x800, short(0x101)) + element(0, 0x900, short(status)))
+                   element(0, 0x800, short(1 if failed_uids else 0x101)) + element(0, 0x900, short(status)))
         for number, count in ((0x1020, remaining), (0x1021, completed), (0x1022, failed), (0x1023, 0)):
             if count is not None:
                 command += element(0, number, short(count))
         command = element(0, 0, struct.pack("<I", len(command))) + command
-        pdv = struct.pack(">IBB", len(command) + 2, self.context, 3) + command
+        self.send(3, command)
+        if failed_uids:
+            self.send(2, element(8, 0x58, "\\".join(failed_uids).encode()))
+
+    def send(self, flags, data):
+        pdv = struct.pack(">IBB", len(data) + 2, self.context, flags) + data
         self.connection.sendall(struct.pack(">BBI", 4, 0, len(pdv)) + pdv)
 
 
 class FromScript(RetrieveCase):
-    def fetch(self, script, *arguments, code):
+    def fetch(self, script, *arguments, code, study="1.2.3.4"):
         archive = ScriptedArchive(self, script)
         listen, = harness.free_ports(1)
+        self.listen = listen
         config = self.directory / "kuva.toml"
         peers.write_target(config, "scripted", archive.port, "SCRIPTED", listen=listen)
-        self.listen = listen
         result = self.retrieve("--config", config, "-t", "scripted", "--via", "cmove", "--out", self.directory / "out",
-                               "--study-uid", "1.2.3.4", "--retry-delay", "10ms", "--grace", "200ms", *arguments, code=code)
+                               "--study-uid", study, "--retry-delay", "10ms", "--grace", "200ms", *arguments, code=code)
+        self.result = result
         return archive, result.of_type("retrieval")[0]
 
     def test_success_with_nothing_received(self):
@@ -441,6 +450,26 @@ class FromScript(RetrieveCase):
     def test_no_sub_operations(self):
         _, record = self.fetch(lambda peer: peer.respond(0xA702, None, 0, 3), code=7)
         self.assertEqual((record["error"]["code"], record["error"]["status"]), ("retrieve.no-association", "A702"))
+
+    @harness.needs("storescu")
+    def test_half_failed(self):
+        """Two of four come, by storescu; the archive lists the others as failed (B000)."""
+        sent, study = self.study(4)
+        uids = sorted(sent)
+
+        def script(peer):
+            peer.respond(0xFF00, 4, 0, 0)
+            code, output = self.run_program("storescu", "-aec", "KUVASCU", "127.0.0.1", self.listen, *[sent[uid] for uid in uids[:2]])
+            self.stored = (code, output)
+            peer.respond(0xB000, None, 2, 2, uids[2:])
+        archive, record = self.fetch(script, "--retries", 0, code=5, study=study)
+        self.assertEqual(self.stored[0], 0, self.stored[1])
+        self.assertEqual(dict(self.result.outcomes()), {"retrieved": 2, "failed": 2})
+        failed = {uid: one["error"] for uid, one in self.result.by_uid().items() if not one["ok"]}
+        self.assertEqual({uid: (error["code"], error["status"]) for uid, error in failed.items()},
+                         {uid: ("retrieve.not-sent", "B000") for uid in uids[2:]})
+        self.assertEqual((record["outcome"], record["received"], record["failed"], record["claimed"]),
+                         ("incomplete", 2, 2, {"completed": 2, "failed": 2, "warning": 0}))
 
     def test_endless_pending(self):
         def script(peer):

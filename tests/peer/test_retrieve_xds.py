@@ -27,8 +27,8 @@ STATUS = {"success": "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success
           "failure": "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"}
 
 
-def write_manifest(file, images, location=SOURCE):
-    """A key object selection (113030) that refers to the images of one series."""
+def write_manifest(file, images, location=SOURCE, code="113030"):
+    """A key object selection (113030: a manifest) that refers to the images of one series."""
     first = pydicom.dcmread(images[0], stop_before_pixels=True)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = KEY_OBJECT_SELECTION, ExplicitVRLittleEndian
@@ -38,8 +38,12 @@ def write_manifest(file, images, location=SOURCE):
     note.SOPClassUID, note.SOPInstanceUID = KEY_OBJECT_SELECTION, meta.MediaStorageSOPInstanceUID
     note.StudyInstanceUID, note.SeriesInstanceUID, note.Modality = first.StudyInstanceUID, generate_uid(), "KO"
     note.SeriesNumber, note.InstanceNumber = 1, 1
+    for keyword in ("PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientName", "PatientBirthDate",
+                    "PatientSex", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber"):
+        if keyword in first:
+            setattr(note, keyword, getattr(first, keyword))
     title = Dataset()
-    title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = "113030", "DCM", "Manifest"
+    title.CodeValue, title.CodingSchemeDesignator, title.CodeMeaning = code, "DCM", "Manifest" if code == "113030" else "Selection"
     note.ValueType, note.ConceptNameCodeSequence = "CONTAINER", Sequence([title])
     references = []
     for image in images:

@@ -32,7 +32,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t k_error_text = 64U << 10U;     // of an answer that the sink does not take
+constexpr std::size_t k_page_text = 64U << 10U;      // of an answer that the sink does not take
 constexpr std::size_t k_header_limit = 256U << 10U;  // of an answer
 constexpr long k_read_buffer = 256L << 10L;
 constexpr milliseconds k_longest_sleep{1'000};
@@ -90,11 +90,18 @@ std::string utc_stamp() {
 class RawFile {
  public:
   RawFile() = default;
-  explicit RawFile(std::filesystem::path path)
-      : m_path(std::move(path)), m_fd(::open(m_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) {
-    if (!m_fd) {
-      throw write_error(m_path, errno);
+  // Nothing where there is one of this name. Errors: local.write.
+  static std::optional<RawFile> create(std::filesystem::path path) {
+    RawFile file;
+    file.m_path = std::move(path);
+    file.m_fd = FileDescriptor(::open(file.m_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!file.m_fd && errno == EEXIST) {
+      return std::nullopt;
     }
+    if (!file.m_fd) {
+      throw write_error(file.m_path, errno);
+    }
+    return file;
   }
 
   void write(std::string_view text) {
@@ -295,19 +302,23 @@ class HttpClient::Transfer {
     if (directory.empty()) {
       return;
     }
-    const std::string stem = fmt::format("{}-{}-{:04}{}{}", utc_stamp(), ::getpid(), ++m_state.saved,
-                                         m_request.label.empty() ? "" : "-", m_request.label);
     std::error_code ignored;  // opening the file says what is wrong
     std::filesystem::create_directories(directory, ignored);
-    RawFile file(directory / (stem + "-request.http"));
+    std::string stem;
+    std::optional<RawFile> file;
+    while (!file) {  // clients of other threads count as well
+      stem = fmt::format("{}-{}-{:04}{}{}", utc_stamp(), ::getpid(), ++m_state.saved,
+                         m_request.label.empty() ? "" : "-", m_request.label);
+      file = RawFile::create(directory / (stem + "-request.http"));
+    }
     std::string head =
         fmt::format("{} {} HTTP/1.1\r\nHost: {}:{}\r\n", m_request.method, m_url.path, m_url.host, m_url.port);
     for (const auto& [key, value] : m_request.headers.fields()) {
       head += fmt::format("{}: {}\r\n", key, value);
     }
-    file.write(head + "\r\n");
-    file.write(m_request.body);
-    m_raw_answer = RawFile(directory / (stem + "-answer.http"));
+    file->write(head + "\r\n");
+    file->write(m_request.body);
+    m_raw_answer = RawFile::create(directory / (stem + "-answer.http")).value_or(RawFile());
   }
 
   // --- what libcurl calls
@@ -438,8 +449,8 @@ class HttpClient::Transfer {
       m_sink.write(std::as_bytes(std::span(bytes)));
       return;
     }
-    m_page.append(bytes.substr(0, k_error_text - std::min(k_error_text, m_page.size())));
-    if (m_page.size() >= k_error_text) {
+    m_page.append(bytes.substr(0, k_page_text - std::min(k_page_text, m_page.size())));
+    if (m_page.size() >= k_page_text) {
       throw http_error(m_response, m_page);
     }
   }

@@ -365,6 +365,7 @@ class Worker {
  private:
   void retrieve(StudyOrder order) {
     const RetrieveVia via = m_transports.choose(order);
+    order.key_images = m_run.settings().key_images;
     const auto retrieval = std::make_shared<StudyRetrieval>(m_run, std::move(order), via);
     if (m_run.settings().dry_run) {
       retrieval->conclude_planned();

@@ -34,7 +34,7 @@ struct RetrieveSettings {
   std::string repository;              // of `documents`; and of manifests that are files, where they do not say it
   std::string home;                    // their home community, urn:oid:...
   std::vector<std::string> series;     // of what is asked for, these series alone
-  bool key_images = false;             // only what a key object selection of the study refers to
+  bool key_images = false;             // of each study the key object selections, and what they refer to
   bool documents_only = false;         // documents that are no manifests
   bool kos_only = false;               // manifests, and nothing that they refer to
   bool viewer_url = false;             // the address of the study in the archive's viewer goes into its record
@@ -47,6 +47,7 @@ struct RetrieveSettings {
   std::chrono::milliseconds stall{300'000};      // without any progress
   std::chrono::milliseconds grace{5'000};        // for objects that come after the last answer
   std::string destination;                       // the AE title that C-MOVE names; empty: our own
+  std::filesystem::path save_raw;                // HTTP messages as they went, files of this directory; empty: none
   bool dry_run = false;
   std::function<std::string()> security_xml;  // of each request of the XDS side; none: no WS-Security header
 };

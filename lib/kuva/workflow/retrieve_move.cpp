@@ -123,8 +123,14 @@ std::optional<Error> MoveTransport::go_round(StudyRetrieval& retrieval, bool fir
       return std::nullopt;
     }
     const unsigned chunk = m_run.settings().chunk;
+    const StudyOrder& order = retrieval.order();
+    if (order.key_images && !retrieval.has_list()) {
+      round.association->release();
+      return Error(kind("retrieve.no-source"),
+                   "the archive does not say what it has of the study (C-FIND), and --key-images needs that");
+    }
     const bool by_instance =
-        retrieval.has_list() && (!first || retrieval.order().closed || chunk != 0 || retrieval.has_any());
+        retrieval.has_list() && (!first || order.closed || order.key_images || chunk != 0 || retrieval.has_any());
     round.associations_before = m_listener.associations();
     round.arrivals_before = retrieval.arrivals();
     for (const dicom::DataSet& identifier : identifiers(retrieval, chunk != 0 ? chunk : k_list, by_instance)) {

@@ -1,4 +1,6 @@
 #include <kuva/core/record.hpp>
+#include <kuva/kos/codes.hpp>
+#include <kuva/kos/read.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/retrieve_study.hpp>
 
@@ -18,12 +20,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds k_glance{50};
 constexpr std::string_view k_retrieved = "retrieved";
 constexpr std::string_view k_already_there = "already-there";
-
-void put(Json& record, const char* key, const std::string& value) {
-  if (!value.empty()) {
-    record[key] = value;
-  }
-}
 
 }  // namespace
 
@@ -134,7 +130,11 @@ Json RetrieveRun::documents() const {
 }
 
 StudyRetrieval::StudyRetrieval(RetrieveRun& run, StudyOrder order, RetrieveVia via)
-    : m_run(run), m_order(std::move(order)), m_via(via), m_touched(0) {
+    : m_run(run),
+      m_order(std::move(order)),
+      m_via(via),
+      m_is_choosing(m_order.key_images && !run.settings().dry_run),
+      m_touched(0) {
   touch();
   for (WantedInstance& instance : std::exchange(m_order.instances, {})) {
     expect(std::move(instance));
@@ -161,6 +161,9 @@ void StudyRetrieval::expect(WantedInstance instance) {
     }
     return;
   }
+  if (hold(instance)) {
+    return;
+  }
   {
     const std::lock_guard lock(m_mutex);
     m_has_list = true;
@@ -176,6 +179,7 @@ void StudyRetrieval::expect(WantedInstance instance) {
   }
   m_run.accounting().entered();
   if (there) {
+    keep_key_object(*there);
     emit_there(std::move(earlier), *there, Json::object(), true);
   }
 }
@@ -183,6 +187,83 @@ void StudyRetrieval::expect(WantedInstance instance) {
 bool StudyRetrieval::is_known(const std::string& sop_instance_uid) const {
   const std::lock_guard lock(m_mutex);
   return m_instances.contains(sop_instance_uid);
+}
+
+// Before the key images are chosen only key object selections are asked for.
+bool StudyRetrieval::hold(WantedInstance& instance) {
+  if (!m_is_choosing || instance.sop_class_uid == kos::k_key_object_selection) {
+    return false;
+  }
+  const std::lock_guard lock(m_mutex);
+  m_has_list = true;
+  const std::string uid = instance.sop_instance_uid;
+  return m_held.try_emplace(uid, std::move(instance)).second;
+}
+
+void StudyRetrieval::keep_key_object(const Landing::Landed& landed) {
+  if (m_is_choosing && landed.header.attributes.sop_class_uid == kos::k_key_object_selection) {
+    const std::lock_guard lock(m_mutex);
+    m_key_objects.push_back(landed.path);
+  }
+}
+
+std::optional<Error> StudyRetrieval::choose_key_images() {
+  std::vector<std::filesystem::path> key_objects;
+  {
+    const std::lock_guard lock(m_mutex);
+    m_is_choosing = false;
+    key_objects.swap(m_key_objects);
+  }
+  std::vector<WantedInstance> chosen;
+  for (const std::filesystem::path& path : key_objects) {
+    const kos::Document selection = kos::read(path);
+    if (kos::is_manifest_title(selection.title) || kos::is_rejection_title(selection.title)) {
+      continue;
+    }
+    for (const kos::Reference& reference : kos::references(selection, true)) {
+      if (reference.study_instance_uid != m_order.study) {
+        m_run.observer().message(Observer::Level::warning,
+                                 fmt::format("study {}: a key image is of another study, {}; it is not fetched",
+                                             m_order.study, reference.study_instance_uid));
+        continue;
+      }
+      WantedInstance instance;
+      if (const auto held = m_held.find(reference.sop_instance_uid); held != m_held.end()) {
+        instance = std::move(held->second);
+        m_held.erase(held);
+      }
+      instance.sop_instance_uid = reference.sop_instance_uid;
+      instance.series = reference.series_instance_uid;
+      instance.sop_class_uid = reference.sop_class_uid;
+      chosen.push_back(std::move(instance));
+    }
+  }
+  for (WantedInstance& instance : chosen) {
+    if (!is_known(instance.sop_instance_uid) || instance.record.is_object()) {
+      expect(std::move(instance));
+    }
+  }
+  if (!chosen.empty()) {
+    return std::nullopt;
+  }
+  return Error(kind("retrieve.no-match"), "no key object selection of the study names an image");
+}
+
+// What nobody chose leaves as skipped where it came as a record.
+void StudyRetrieval::drop_held() {
+  std::map<std::string, WantedInstance> held;
+  {
+    const std::lock_guard lock(m_mutex);
+    held.swap(m_held);
+  }
+  for (auto& [uid, instance] : held) {
+    if (instance.record.is_object()) {
+      m_run.accounting().entered();
+      set_outcome(instance.record, k_retrieve_tool, outcome::skipped, true);
+      instance.record["reason"] = "no key image";
+      m_run.sink().emit(instance.record);
+    }
+  }
 }
 
 bool StudyRetrieval::has_list() const {
@@ -280,6 +361,7 @@ void StudyRetrieval::arrived(const Landing::Landed& landed, Json facts) {
       m_totals.bytes += landed.header.size;
     }
   }
+  keep_key_object(landed);
   emit_there(std::move(earlier), landed, std::move(facts), landed.was_there);
   m_changed.notify_all();
 }
@@ -391,6 +473,7 @@ Json StudyRetrieval::study_record(std::string_view outcome, bool ok) const {
 }
 
 void StudyRetrieval::conclude(const std::optional<Error>& error) {
+  drop_held();
   std::vector<Json> records;
   std::optional<Error> cause = error;
   Json summary;
@@ -410,9 +493,9 @@ void StudyRetrieval::conclude(const std::optional<Error>& error) {
       Json record = start_record(std::move(instance.wanted.record));
       set_outcome(record, k_retrieve_tool, outcome::failed, false);
       record["StudyInstanceUID"] = m_order.study;
-      put(record, "SeriesInstanceUID", instance.wanted.series);
+      put_text(record, "SeriesInstanceUID", instance.wanted.series);
       record["SOPInstanceUID"] = uid;
-      put(record, "SOPClassUID", instance.wanted.sop_class_uid);
+      put_text(record, "SOPClassUID", instance.wanted.sop_class_uid);
       record["retrieve"] = Json{{"via", to_string(m_via)}};
       set_error(record, instance.error ? *instance.error
                         : error        ? *error
@@ -486,9 +569,9 @@ void StudyRetrieval::conclude_planned() {
     Json record = start_record(instance.record);
     set_outcome(record, k_retrieve_tool, outcome::planned, true);
     record["StudyInstanceUID"] = m_order.study;
-    put(record, "SeriesInstanceUID", instance.series);
+    put_text(record, "SeriesInstanceUID", instance.series);
     record["SOPInstanceUID"] = instance.sop_instance_uid;
-    put(record, "SOPClassUID", instance.sop_class_uid);
+    put_text(record, "SOPClassUID", instance.sop_class_uid);
     record["retrieve"] = Json{{"via", to_string(m_via)}};
     m_run.sink().emit(record);
   }
@@ -502,12 +585,40 @@ void StudyRetrieval::conclude_planned() {
   m_run.sink().emit(summary);
 }
 
+namespace {
+
+// Errors: none; a selection that cannot be read is one.
+std::optional<Error> choose(RetrieveRun& run, StudyRetrieval& retrieval) {
+  try {
+    auto error = retrieval.choose_key_images();
+    if (error) {
+      run.observer().message(Observer::Level::warning,
+                             fmt::format("study {}: {}", retrieval.order().study, error->message()));
+    }
+    return error;
+  } catch (const Error& error) {
+    return error;
+  }
+}
+
+}  // namespace
+
 void retrieve_in_rounds(RetrieveRun& run, StudyRetrieval& retrieval, const RetrieveRound& round) {
   std::optional<Error> error;
   std::chrono::milliseconds delay = run.settings().retry_delay;
+  bool is_first = true;
   for (unsigned attempt = 0;; ++attempt) {
-    error = run.stop().stop_requested() ? Error(kind("interrupted"), "stopped before it came") : round(attempt == 0);
-    const bool is_complete = retrieval.has_list() && retrieval.outstanding_count() == 0;
+    error = run.stop().stop_requested() ? Error(kind("interrupted"), "stopped before it came") : round(is_first);
+    is_first = false;
+    bool is_complete = retrieval.has_list() && retrieval.outstanding_count() == 0;
+    if (is_complete && retrieval.is_choosing() && !run.stop().stop_requested()) {
+      error = choose(run, retrieval);
+      is_complete = retrieval.outstanding_count() == 0;
+      if (!error && !is_complete) {
+        error = round(false);
+        is_complete = retrieval.outstanding_count() == 0;
+      }
+    }
     const bool is_hopeless = error && error->kind().error_class != ErrorClass::temporary;
     if ((!error && !retrieval.has_list()) || is_complete || is_hopeless || attempt >= run.settings().retries ||
         run.stop().stop_requested()) {

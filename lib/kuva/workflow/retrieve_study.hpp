@@ -93,6 +93,7 @@ struct StudyOrder {
   std::vector<std::string> series;        // these alone; empty: all
   std::vector<WantedInstance> instances;  // as far as they are known
   bool closed = false;                    // those and no others
+  bool key_images = false;                // first the key object selections, then what they refer to, and no others
   std::optional<std::uint64_t> expected;  // instances, where the list is not known
   std::optional<std::uint64_t> bytes;
   std::string home;  // home community, repository of the manifest's entry
@@ -116,6 +117,11 @@ class StudyRetrieval {
   void expect(WantedInstance instance);
   // The list of what is expected is known.
   bool has_list() const;
+  // With key_images: the rest of the list waits for the key object selections (PS3.3 A.35.4).
+  bool is_choosing() const { return m_is_choosing; }
+  // They have come as far as they will: what they refer to is expected, the rest is not. Nothing where they refer to
+  // anything, else why not: retrieve.no-match.
+  std::optional<Error> choose_key_images();
   std::vector<WantedInstance> outstanding() const;
   std::size_t outstanding_count() const;  // those that may still come
   // Something of it is there.
@@ -167,6 +173,9 @@ class StudyRetrieval {
   };
 
   bool is_known(const std::string& sop_instance_uid) const;
+  bool hold(WantedInstance& instance);
+  void drop_held();
+  void keep_key_object(const Landing::Landed& landed);
   Json start_record(Json earlier) const;
   void emit_there(Json earlier, const Landing::Landed& landed, Json facts, bool already);
   Json study_record(std::string_view outcome, bool ok) const;
@@ -178,6 +187,9 @@ class StudyRetrieval {
   std::condition_variable_any m_changed;
   std::map<std::string, Instance> m_instances;  // by SOP Instance UID
   bool m_has_list = false;
+  std::atomic<bool> m_is_choosing;
+  std::map<std::string, WantedInstance> m_held;      // by SOP Instance UID, until the key images are chosen
+  std::vector<std::filesystem::path> m_key_objects;  // while they are waited for
   std::size_t m_outstanding = 0;
   std::optional<Error> m_hopeless;
   RetrieveRun::Totals m_totals;

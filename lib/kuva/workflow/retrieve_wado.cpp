@@ -164,6 +164,7 @@ WadoTransport::WadoTransport(RetrieveRun& run) : m_run(run) {
   m_settings.connect_timeout = run.target().connect_timeout;
   m_settings.first_byte_timeout = std::min(run.settings().stall, run.target().response_timeout);
   m_settings.idle_timeout = run.settings().stall;
+  m_settings.save_raw = run.settings().save_raw;
   if (!wado.token_file.empty()) {
     m_settings.bearer_token = read_token(wado.token_file);
   }
@@ -181,6 +182,10 @@ std::optional<Error> WadoTransport::go_round(StudyRetrieval& retrieval) {
     std::optional<WantedInstance> one;
   };
   std::vector<Request> requests;
+  if (order.key_images && !retrieval.has_list()) {
+    return Error(kind("retrieve.no-source"),
+                 "--key-images needs a list of the study: its manifest, or the records of its instances");
+  }
   if (retrieval.has_list()) {
     for (WantedInstance& instance : retrieval.outstanding()) {
       std::string url =

@@ -1,4 +1,5 @@
 #include <kuva/core/base64.hpp>
+#include <kuva/workflow/registry_client.hpp>
 #include <kuva/workflow/retrieve_xds.hpp>
 
 #include <fmt/format.h>
@@ -40,16 +41,45 @@ Actions imaging_actions(XdsSettings::ImagingTransaction transaction) {
   return {"urn:ihe:rad:2009:RetrieveImagingDocumentSet", "urn:ihe:iti:2007:RetrieveDocumentSetResponse"};
 }
 
+// What stands in the text as a UID does, or as a whole number.
+std::vector<std::string> ids_in(std::string_view text) {
+  std::vector<std::string> ids;
+  std::size_t at = 0;
+  while ((at = text.find_first_of("0123456789", at)) != std::string_view::npos) {
+    const std::size_t end = std::min(text.find_first_not_of("0123456789.", at), text.size());
+    std::string id(text.substr(at, end - at));
+    id.erase(id.find_last_not_of('.') + 1);
+    ids.push_back(std::move(id));
+    at = end;
+  }
+  return ids;
+}
+
 Error not_answered(std::string_view document) {
   return {kind("retrieve.not-answered"), fmt::format("the answer says nothing of {}", document)};
 }
 
-// The errors of an answer by the document that they are about; those about none under "".
-std::map<std::string, Error> errors_of(const xds::RetrieveResponse& response) {
+// The errors of an answer by the document, of those asked for, that they are about: its id is the location or stands in
+// the context. Those about none of them under "".
+std::map<std::string, Error> errors_of(const xds::RetrieveResponse& response, const std::set<std::string>& documents) {
   std::map<std::string, Error> errors;
   for (const xds::RegistryError& error : response.errors) {
-    if (error.severity == xds::Severity::error) {
+    if (error.severity != xds::Severity::error) {
+      continue;
+    }
+    if (documents.contains(error.location)) {
       errors.try_emplace(error.location, xds::to_error(error));
+      continue;
+    }
+    bool is_named = false;
+    for (const std::string& id : ids_in(error.context)) {
+      if (documents.contains(id)) {
+        errors.try_emplace(id, xds::to_error(error));
+        is_named = true;
+      }
+    }
+    if (!is_named) {
+      errors.try_emplace("", xds::to_error(error));
     }
   }
   return errors;
@@ -133,13 +163,8 @@ std::vector<std::string> XdsTransport::transfer_syntaxes() {
   return list;
 }
 
-XdsTransport::XdsTransport(RetrieveRun& run) : m_run(run), m_xds(with_xds(run.target())) {
-  m_http.tls = net::TlsContext::client(m_xds.tls);
-  m_http.connect_timeout = m_xds.connect_timeout + m_xds.tls_timeout;
-  m_http.first_byte_timeout = m_xds.first_byte_timeout;
-  m_http.idle_timeout = m_xds.idle_timeout;
-  m_http.expect_continue = m_xds.expect_continue;
-}
+XdsTransport::XdsTransport(RetrieveRun& run)
+    : m_run(run), m_xds(with_xds(run.target())), m_http(http_settings(m_xds, run.settings().save_raw)) {}
 
 soap::Client XdsTransport::client(const std::string& url) const {
   if (!soap::parse_url(url).tls && !m_xds.plain) {
@@ -245,7 +270,11 @@ std::optional<Error> XdsTransport::run(StudyRetrieval& retrieval, const Request&
     for (const std::string& text : response.deviations) {
       m_run.observer().message(Observer::Level::info, fmt::format("the answer of the imaging source: {}", text));
     }
-    std::map<std::string, Error> errors = errors_of(response);
+    std::set<std::string> asked;
+    for (const WantedInstance& wanted : request.instances) {
+      asked.insert(wanted.sop_instance_uid);
+    }
+    std::map<std::string, Error> errors = errors_of(response, asked);
     std::map<std::string, std::vector<const xds::RetrievedDocument*>> documents;
     for (const xds::RetrievedDocument& document : response.documents) {
       documents[document.document].push_back(&document);
@@ -348,8 +377,9 @@ XdsTransport::Document XdsTransport::fetch(const DocumentOrder& order) {
     found = &document;
     stored = part;
   }
-  if (found == nullptr) {
-    const std::map<std::string, Error> errors = errors_of(response);
+  // A document is not checked as an object is: beside "Failure" it is not taken for what was asked for.
+  if (found == nullptr || response.status == xds::Status::failure) {
+    const std::map<std::string, Error> errors = errors_of(response, {order.request.document});
     const auto own = errors.find(order.request.document);
     const auto any = own != errors.end() ? own : errors.find("");
     throw any != errors.end() ? any->second : not_answered("the document");
