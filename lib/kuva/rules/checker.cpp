@@ -1,3 +1,4 @@
+#include <kuva/core/patient_id.hpp>
 #include <kuva/dicom/dictionary.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/rules/checker.hpp>
@@ -197,6 +198,14 @@ std::span<const std::string_view> value_types_of(std::string_view sop_class) {
                                       : std::span<const std::string_view>(k_types).first(found->second);
 }
 
+// Six digits, something, three digits, something: meant as a personal identity code, whatever is wrong with it.
+bool looks_like_hetu(std::string_view text) {
+  const auto are_digits = [text](std::size_t at, std::size_t count) {
+    return std::ranges::all_of(text.substr(at, count), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  return text.size() == 11 && are_digits(0, 6) && !are_digits(6, 1) && are_digits(7, 3);
+}
+
 class ReportChecks {
  public:
   ReportChecks(const Object& object, std::span<const std::string_view> allowed, std::vector<Finding>& findings)
@@ -304,6 +313,12 @@ class RuleChecks {
           return !dicom::uid_defect(dicom::trim_uid(text)) && text.starts_with(rule.root);
         });
         break;
+      case Rule::Kind::hetu:
+        each_text(rule, [](std::string_view text) { return !looks_like_hetu(text) || !hetu_defect(text); });
+        break;
+      case Rule::Kind::hetu_birth_date:
+        check_birth_date(rule);
+        break;
       case Rule::Kind::expression:
         if (!rule.test->evaluate(m_object, m_object.root())) {
           const Object::Element* element =
@@ -318,6 +333,20 @@ class RuleChecks {
         break;
       }
     }
+  }
+
+  // The date in a personal identity code is what its separator and six digits say, the wrong century with a wrong
+  // separator. Identity codes that are none are the matter of Kind::hetu.
+  void check_birth_date(const Rule& rule) {
+    const Object::Element* id = m_object.find(m_object.root(), dicom::tags::patient_id);
+    const auto hetu = id == nullptr ? std::nullopt : read_hetu(m_object.bytes(*id));
+    if (!hetu) {
+      return;
+    }
+    const std::string expected =
+        fmt::format("{:04}{:02}{:02}", static_cast<int>(hetu->birth_date.year()),
+                    static_cast<unsigned>(hetu->birth_date.month()), static_cast<unsigned>(hetu->birth_date.day()));
+    each_text(rule, [&](std::string_view text) { return text == expected; });
   }
 
   template <typename Visit>

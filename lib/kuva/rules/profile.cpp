@@ -181,14 +181,16 @@ T choose(const Table& table, std::string_view key, const std::array<Word<T>, Cou
   return found->value;
 }
 
-constexpr std::array<Word<Rule::Kind>, 8> k_kinds{{{"present", Rule::Kind::present},
-                                                   {"filled", Rule::Kind::filled},
-                                                   {"absent", Rule::Kind::absent},
-                                                   {"values", Rule::Kind::values},
-                                                   {"matches", Rule::Kind::matches},
-                                                   {"uid", Rule::Kind::uid},
-                                                   {"expression", Rule::Kind::expression},
-                                                   {"consistent", Rule::Kind::consistent}}};
+constexpr std::array<Word<Rule::Kind>, 10> k_kinds{{{"present", Rule::Kind::present},
+                                                    {"filled", Rule::Kind::filled},
+                                                    {"absent", Rule::Kind::absent},
+                                                    {"values", Rule::Kind::values},
+                                                    {"matches", Rule::Kind::matches},
+                                                    {"uid", Rule::Kind::uid},
+                                                    {"hetu", Rule::Kind::hetu},
+                                                    {"hetu-birth-date", Rule::Kind::hetu_birth_date},
+                                                    {"expression", Rule::Kind::expression},
+                                                    {"consistent", Rule::Kind::consistent}}};
 constexpr std::array<Word<Rule::Scope>, 4> k_scopes{{{"series", Rule::Scope::series},
                                                      {"study", Rule::Scope::study},
                                                      {"patient", Rule::Scope::patient},
@@ -507,9 +509,10 @@ bool Rule::matches(std::string_view value) const {
 
 std::optional<Severity> Profile::severity_of(std::string_view rule, Severity usual) const {
   if (const auto own = severities.find(rule); own != severities.end()) {
-    // A check that is milder in some case stays so.
-    return own->second ? std::optional(*own->second == Severity::error ? usual : milder(*own->second, usual))
-                       : std::nullopt;
+    // A check that is milder than usual in some case stays so.
+    const Check* check = find_check(rule);
+    const bool is_milder = check != nullptr && usual > check->severity;
+    return own->second && is_milder ? std::optional(milder(*own->second, usual)) : own->second;
   }
   const auto limit = at_most.find(rule);
   return limit == at_most.end() ? usual : milder(usual, limit->second);

@@ -17,7 +17,7 @@ namespace kuva::rules {
 
 // One rule of a profile (kuva-profiles(5)).
 struct Rule {
-  enum class Kind { present, filled, absent, values, matches, uid, expression, consistent };
+  enum class Kind { present, filled, absent, values, matches, uid, hetu, hetu_birth_date, expression, consistent };
   enum class Scope { series, study, patient, batch };
 
   std::string id;
