@@ -226,6 +226,9 @@ def page(results, records, ends):
         body.append((kind, c["all"], c["error"], c["milder"], c["named"], c["left"], share(c)))
     body.append(("all", total["all"], total["error"], total["milder"], total["named"], total["left"], share(total)))
     lines += table(body, ("kind", "dciodvfy", "found", "found, milder", "named below", "left", "found or named"))
+    whole = total["all"] - sum(named[name] for name, *_ in DIFFERENCES[:2])
+    lines += ["", f"Without the first two differences below, which are a matter of whole files, kuva finds {total['error'] + total['milder']} of "
+                  f"{whole}, {100 * (total['error'] + total['milder']) / whole:.0f} %."]
     lines += ["", "## Differences that are named", ""]
     lines += table([(name, named[name], whose, why) for name, whose, why, _ in DIFFERENCES],
                    ("what kuva does not say", "errors", "whose", "why"))

@@ -429,6 +429,25 @@ class RuleChecks {
   std::vector<Fact>& m_facts;
 };
 
+// What a rejection note names: a Key Object Selection with one of the titles of IOCM (RAD TF-3 4.66.4.1.3).
+std::vector<std::string> rejected_by(const Object& object) {
+  static const Expression k_is_rejection = Expression::parse(
+      "SOPClassUID = \"1.2.840.10008.5.1.4.1.1.88.59\" and ConceptNameCodeSequence.CodingSchemeDesignator = \"DCM\" "
+      "and "
+      "ConceptNameCodeSequence.CodeValue in [\"113001\", \"113037\", \"113038\", \"113039\"]");
+  static const AttributePath k_instances = AttributePath::parse(
+      "CurrentRequestedProcedureEvidenceSequence.ReferencedSeriesSequence.ReferencedSOPSequence."
+      "ReferencedSOPInstanceUID");
+  std::vector<std::string> rejected;
+  if (k_is_rejection.evaluate(object, object.root())) {
+    k_instances.for_each(object, object.root(), [&](const Object::Element& element, const Object::Item&) {
+      rejected.emplace_back(object.bytes(element));
+      return true;
+    });
+  }
+  return rejected;
+}
+
 // An identifier or pixel data that is missing is said by the checks of the file; the IOD says no more of it.
 void drop_repeated(std::vector<Finding>& findings) {
   std::vector<dicom::Tag> said;
@@ -522,6 +541,7 @@ Checker::Result Checker::finish(const dicom::Inspection& inspection) {
       }
     }
     RuleChecks(m_profile, object, result.findings, result.facts).run();
+    result.rejected = rejected_by(object);
   } else {
     Finding finding;
     finding.severity = Severity::info;

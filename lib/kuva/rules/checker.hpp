@@ -28,6 +28,7 @@ class Checker : public dicom::InspectionObserver {
   struct Result {
     std::vector<Finding> findings;  // those of the inspection too, in the order of the file; severities by the profile
     std::vector<Fact> facts;        // of the rules of kind `consistent`
+    std::vector<std::string> rejected;  // SOP Instance UIDs that the object rejects (IHE RAD TF-3 4.66, IOCM)
   };
   Result finish(const dicom::Inspection& inspection);
 

@@ -38,6 +38,7 @@ SQLite::Database open_temporary() {
       " WITHOUT ROWID;"
       "CREATE TABLE trait (study TEXT, kind INTEGER, value TEXT, times INTEGER, PRIMARY KEY (study, kind, value))"
       " WITHOUT ROWID;"
+      "CREATE TABLE rejected (uid TEXT PRIMARY KEY, study TEXT) WITHOUT ROWID;"
       "BEGIN");
   return database;
 }
@@ -59,6 +60,7 @@ struct BatchState::Database {
   SQLite::Statement select_fact{db, "SELECT value = ? FROM fact WHERE rule = ? AND scope = ?"};
   SQLite::Statement insert_number{
       db, "INSERT INTO number VALUES (?, ?, ?, 1) ON CONFLICT (study, series, number) DO UPDATE SET times = times + 1"};
+  SQLite::Statement insert_rejected{db, "INSERT OR IGNORE INTO rejected VALUES (?, ?)"};
   SQLite::Statement insert_trait{
       db, "INSERT INTO trait VALUES (?, ?, ?, 1) ON CONFLICT (study, kind, value) DO UPDATE SET times = times + 1"};
 };
@@ -208,6 +210,16 @@ void BatchState::note_for_view(const dicom::InstanceAttributes& attributes) {
   });
 }
 
+void BatchState::note_rejected(const std::string& study_instance_uid, const std::string& sop_instance_uid) {
+  translate([&] {
+    SQLite::Statement& insert = m_database->insert_rejected;
+    insert.bindNoCopy(1, sop_instance_uid);
+    insert.bindNoCopy(2, study_instance_uid);
+    insert.exec();
+    insert.reset();
+  });
+}
+
 BatchState::View BatchState::view_of(const std::string& study_instance_uid) {
   return translate([&] {
     View view;
@@ -232,6 +244,12 @@ BatchState::View BatchState::view_of(const std::string& study_instance_uid) {
         view.key_objects = static_cast<std::uint64_t>(traits.getColumn(2).getInt64());
       }
     }
+    SQLite::Statement rejected(m_database->db,
+                               "SELECT count(*) FROM rejected JOIN instance ON instance.uid = rejected.uid"
+                               " WHERE instance.study = ?");
+    rejected.bindNoCopy(1, study_instance_uid);
+    rejected.executeStep();
+    view.rejected = static_cast<std::uint64_t>(rejected.getColumn(0).getInt64());
     return view;
   });
 }

@@ -49,6 +49,8 @@ class BatchState {
   bool agrees(const std::string& rule, const std::string& scope, const std::string& value);
   // What the view of a study is made of, of an instance that was added to its study.
   void note_for_view(const dicom::InstanceAttributes& attributes);
+  // An instance that a rejection note of the study names.
+  void note_rejected(const std::string& study_instance_uid, const std::string& sop_instance_uid);
 
   // Of all instances of a study.
   struct View {
@@ -57,6 +59,7 @@ class BatchState {
     std::uint64_t key_objects = 0;
     std::vector<std::string> character_sets;
     std::uint64_t issuers = 0;
+    std::uint64_t rejected = 0;  // instances of the batch that a rejection note of the batch names
   };
   View view_of(const std::string& study_instance_uid);
 

@@ -241,6 +241,9 @@ class Validation {
     }
     if (m_rules.profile && m_settings.studies && !attributes.study_instance_uid.empty()) {
       m_batch.note_for_view(attributes);
+      for (const std::string& rejected : checked.result ? checked.result->rejected : std::vector<std::string>()) {
+        m_batch.note_rejected(attributes.study_instance_uid, rejected);
+      }
     }
     drop_repeated(found);
     finish(record, found);
@@ -416,24 +419,26 @@ class Validation {
   Json to_record(const BatchState::Study& study) {
     bool broken = study.invalid_instances != 0;
     Json findings = Json::array();
-    for (const StudyRule& rule : k_study_rules) {
-      if (std::find(study.broken_rules.begin(), study.broken_rules.end(), rule.rule) == study.broken_rules.end()) {
-        continue;
-      }
-      Defect defect{rule.severity,
-                    std::string(rule.rule),
-                    fmt::format("{} is not the same in all instances", rule.attribute),
-                    {},
-                    0};
-      Noted noted{rules::to_finding(defect), {}};
+    dicom::InstanceAttributes attributes;
+    attributes.study_instance_uid = study.study_instance_uid;
+    const auto note = [&](Defect::Severity severity, std::string_view rule, std::string message) {
+      Noted noted{rules::to_finding({severity, std::string(rule), std::move(message), {}, 0}), {}};
       if (m_rules.profile && !rules::complete(noted.finding, *m_rules.profile)) {
-        continue;
+        return;
       }
-      dicom::InstanceAttributes attributes;
-      attributes.study_instance_uid = study.study_instance_uid;
       waive(noted, attributes);
       broken = broken || fails({noted});
       findings.push_back(to_json(noted));
+    };
+    for (const StudyRule& rule : k_study_rules) {
+      if (std::find(study.broken_rules.begin(), study.broken_rules.end(), rule.rule) != study.broken_rules.end()) {
+        note(rule.severity, rule.rule, fmt::format("{} is not the same in all instances", rule.attribute));
+      }
+    }
+    const BatchState::View view = m_rules.profile ? m_batch.view_of(study.study_instance_uid) : BatchState::View{};
+    if (view.rejected != 0) {
+      note(k_warning, "study.rejected-instances",
+           fmt::format("{} instances are in the batch that a rejection note of the batch rejects", view.rejected));
     }
     Json record = make_record("study", k_validate_tool, broken ? outcome::invalid : outcome::valid, !broken);
     record["StudyInstanceUID"] = study.study_instance_uid;
@@ -443,12 +448,12 @@ class Validation {
     record["bytes"] = study.bytes;
     record["modalities"] = study.modalities;
     if (m_rules.profile) {
-      const BatchState::View view = m_batch.view_of(study.study_instance_uid);
       record["missingInstanceNumbers"] = view.missing_instance_numbers;
       record["repeatedInstanceNumbers"] = view.repeated_instance_numbers;
       record["characterSets"] = view.character_sets;
       record["issuers"] = view.issuers;
       record["keyObjects"] = view.key_objects;
+      record["rejectedInstances"] = view.rejected;
     }
     if (!findings.empty()) {
       record["findings"] = std::move(findings);
