@@ -6,6 +6,7 @@
 #include <kuva/sandbox/coercion.hpp>
 
 #include <doctest/doctest.h>
+#include <zlib.h>
 
 #include <array>
 
@@ -109,6 +110,69 @@ TEST_CASE("a name that the object's character set does not have") {
   CHECK(latin.string(k_name) == "?\xE4^A");
   const DataSet unicode = sent(example("ISO_IR 192", "Doe^J"), syntax, identity(name));
   CHECK(unicode.string(k_name) == name);
+}
+
+TEST_CASE("deflated and big endian objects too") {
+  const kuva::test::TemporaryDirectory directory;
+  const auto read_all = [](kuva::dicom::DataSetStream& stream) {
+    std::string bytes;
+    std::array<std::byte, 999> buffer{};
+    while (const std::size_t count = stream.read(buffer)) {
+      bytes.append(reinterpret_cast<const char*>(buffer.data()), count);
+    }
+    return bytes;
+  };
+  const auto write = [&](const std::string& name, const std::string& syntax, const std::string& data) {
+    kuva::AtomicFile file(directory.path() / name);
+    file.write(kuva::dicom::encode_file_meta("1.2.840.10008.5.1.4.1.1.7", "1.2.3", syntax));
+    file.write(data);
+    file.commit();
+    return directory.path() / name;
+  };
+
+  const std::string deflated = "1.2.840.10008.1.2.1.99";
+  const std::string plain = example("ISO_IR 192", "Doe^J").encode(kuva::dicom::transfer_syntax("1.2.840.10008.1.2.1"));
+  std::string packed(plain.size() + 1000, '\0');
+  z_stream state{};
+  REQUIRE(::deflateInit2(&state, 6, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+  state.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
+  state.avail_in = static_cast<uInt>(plain.size());
+  state.next_out = reinterpret_cast<Bytef*>(packed.data());
+  state.avail_out = static_cast<uInt>(packed.size());
+  REQUIRE(::deflate(&state, Z_FINISH) == Z_STREAM_END);
+  packed.resize(state.total_out);
+  ::deflateEnd(&state);
+  const std::string sent_deflated =
+      read_all(*open_coerced(write("deflated.dcm", deflated, packed), deflated, identity("Roe^R")));
+  CHECK(sent_deflated.size() % 2 == 0);
+  CHECK(sent_deflated.size() < plain.size() / 10);
+  auto file = kuva::dicom::open_part10(write("again.dcm", deflated, sent_deflated));
+  const auto source = kuva::dicom::data_set_source(file);
+  kuva::dicom::DataSetReader reader(*source, file.syntax);
+  const DataSet inflated = DataSet::read(reader, 1'000'000);
+  CHECK(inflated.string(k_name) == "Roe^R");
+  CHECK(inflated.string(k_id) == "010181-900C");
+  CHECK(inflated.find(k_pixels)->value == pixels());
+
+  const std::string big = "1.2.840.10008.1.2.2";
+  const std::string before = std::string(
+      "\x00\x08\x00\x18UI\x00\x06"
+      "1.2.3\x00",
+      14);
+  const std::string name = std::string(
+      "\x00\x10\x00\x10PN\x00\x04"
+      "Doe ",
+      12);
+  const std::string behind = std::string("\x00\x28\x00\x10US\x00\x02\x01\x00", 10);
+  PatientIdentity who;
+  who.patient_id = "P1";
+  who.name = "Roe";
+  CHECK(read_all(*open_coerced(write("big.dcm", big, before + name + behind), big, who)) ==
+        before +
+            std::string("\x00\x10\x00\x10PN\x00\x04"
+                        "Roe ",
+                        12) +
+            std::string("\x00\x10\x00\x20LO\x00\x02P1", 10) + std::string("\x00\x10\x00\x21LO\x00\x00", 8) + behind);
 }
 
 TEST_CASE("without an identity it is the file; a name that was deleted is empty") {

@@ -166,3 +166,44 @@ TEST_CASE("times of DICOM in UTC") {
   CHECK(sandbox::to_utc_dtm("", "1200", "", zone).empty());
   CHECK(sandbox::to_utc_dtm("20241399", "1200", "", zone).empty());
 }
+
+TEST_CASE("what is registered for a patient that was merged is the survivor's, in the index that is made again too") {
+  const FixtureDirectory directory;
+  constexpr const char* k_temporary = "T1^^^&1.2.3&ISO";
+  bool is_merged = false;
+  const RegistryIndex::PatientNow now = [&](const std::string& patient) {
+    return is_merged && patient == k_temporary ? std::string(k_patient) : patient;
+  };
+  const auto of = [](Registry& registry, const std::string& patient) {
+    std::vector<std::string> patients;
+    registry.look([&](RegistryIndex& index) {
+      index.each(RegistryKind::document, patient, [&](const xds::RegistryObjects& objects) {
+        patients.push_back(objects.documents.front().patient_id);
+        return true;
+      });
+    });
+    return patients;
+  };
+  using Patients = std::vector<std::string>;
+  xds::RegistryObjects submission;
+  submission.documents.push_back(entry("1.5.1", k_temporary));
+  {
+    Registry registry(directory.path / "registry", false, now);
+    registry.submit(submission);
+    CHECK(of(registry, k_temporary) == Patients{k_temporary});
+    is_merged = true;
+    registry.look([&](RegistryIndex& index) { index.move_patient(k_temporary); });
+    CHECK(of(registry, k_temporary).empty());
+    CHECK(of(registry, k_patient) == Patients{k_patient});
+    // One that comes under the old identifier.
+    submission.documents.front() = entry("1.5.2", k_temporary);
+    registry.submit(submission);
+    CHECK(of(registry, k_patient) == Patients{k_patient, k_patient});
+  }
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    fs::remove(directory.path / "registry" / (std::string("index.db") + suffix), ignored);
+  }
+  Registry again(directory.path / "registry", false, now);
+  CHECK(of(again, k_patient).size() == 2);
+}
