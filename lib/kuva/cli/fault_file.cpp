@@ -1,4 +1,5 @@
 #include <kuva/cli/fault_file.hpp>
+#include <kuva/cli/tls_config.hpp>
 #include <kuva/cli/toml_reader.hpp>
 #include <kuva/hl7/acknowledgement.hpp>
 
@@ -20,13 +21,6 @@ using sandbox::FaultRule;
 
 constexpr std::int64_t k_most = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t k_word = 0xFFFF;
-
-template <typename T, typename U>
-void assign(T& value, const std::optional<U>& read) {
-  if (read) {
-    value = static_cast<T>(*read);
-  }
-}
 
 // "A7FF" and the like; `digits` of them.
 std::optional<std::uint32_t> hexadecimal(std::string_view text, std::size_t digits) {

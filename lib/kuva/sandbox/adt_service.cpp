@@ -12,10 +12,6 @@ namespace kuva::sandbox {
 
 namespace {
 
-constexpr dicom::Tag k_patient_name{0x0010, 0x0010};
-constexpr dicom::Tag k_birth_date{0x0010, 0x0030};
-constexpr dicom::Tag k_sex{0x0010, 0x0040};
-
 bool holds(const std::vector<std::string>& values, const std::string& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
@@ -127,9 +123,9 @@ void AdtService::add_what_is_stored(PatientRecord& record) {
       value = study->attributes.string(tag);
     }
   };
-  add(record.name, k_patient_name);
-  add(record.birth_date, k_birth_date);
-  add(record.sex, k_sex);
+  add(record.name, k_name_tag);
+  add(record.birth_date, k_birth_date_tag);
+  add(record.sex, k_sex_tag);
 }
 
 std::optional<PatientRefusal> AdtService::apply(const hl7::Message& message, Json& facts) {

@@ -20,17 +20,14 @@ namespace {
 namespace tags = dicom::tags;
 using dicom::Tag;
 
-constexpr Tag k_patient_name{0x0010, 0x0010};
 constexpr Tag k_issuer{0x0010, 0x0021};
 constexpr Tag k_qualifiers{0x0010, 0x0024};
-constexpr Tag k_birth_date{0x0010, 0x0030};
-constexpr Tag k_sex{0x0010, 0x0040};
 constexpr Tag k_universal_id{0x0040, 0x0032};
 constexpr Tag k_universal_id_type{0x0040, 0x0033};
-constexpr Tag k_last = k_sex;
-constexpr std::size_t k_piece = 64U << 10U;
+constexpr Tag k_last = k_sex_tag;
+constexpr std::size_t k_coercion_piece = 64U << 10U;
 
-bool is_ascii(std::string_view text) {
+bool is_plain_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
@@ -69,7 +66,7 @@ std::string encode_text(std::string_view text, const std::optional<hl7::Characte
     }
     const std::string_view character = text.substr(at, length);
     const auto one = set ? set->from_utf8(character) : std::nullopt;
-    bytes += one ? *one : is_ascii(character) ? std::string(character) : "?";
+    bytes += one ? *one : is_plain_ascii(character) ? std::string(character) : "?";
     at += length;
   }
   return bytes;
@@ -79,7 +76,7 @@ std::string encode_text(std::string_view text, const std::optional<hl7::Characte
 dicom::DataSet replacements(const PatientIdentity& identity, const std::string& terms) {
   dicom::DataSet text;
   put_identity(text, identity);
-  const bool all_ascii = is_ascii(identity.patient_id + identity.issuer + identity.name.value_or(""));
+  const bool all_ascii = is_plain_ascii(identity.patient_id + identity.issuer + identity.name.value_or(""));
   if (all_ascii) {
     return text;
   }
@@ -88,7 +85,7 @@ dicom::DataSet replacements(const PatientIdentity& identity, const std::string& 
     return text;
   }
   const auto set = set_of(terms);
-  for (const Tag tag : {k_patient_name, tags::patient_id, k_issuer}) {
+  for (const Tag tag : {k_name_tag, tags::patient_id, k_issuer}) {
     if (const dicom::DataSet::Element* const element = text.find(tag)) {
       text.set_bytes(tag, element->vr, encode_text(element->value, set));
     }
@@ -195,7 +192,8 @@ class SourceStream final : public dicom::DataSetStream {
 // A raw deflate stream (PS3.5 A.5) of another's bytes.
 class Deflated final : public dicom::DataSetStream {
  public:
-  explicit Deflated(std::unique_ptr<dicom::DataSetStream> plain) : m_plain(std::move(plain)), m_input(k_piece) {
+  explicit Deflated(std::unique_ptr<dicom::DataSetStream> plain)
+      : m_plain(std::move(plain)), m_input(k_coercion_piece) {
     if (::deflateInit2(&m_state, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, MAX_MEM_LEVEL - 1,
                        Z_DEFAULT_STRATEGY) != Z_OK) {
       throw Error(kuva::kind("local.resource"), "no memory to deflate an object");
@@ -300,7 +298,7 @@ std::unique_ptr<dicom::DataSetStream> with_identity(std::unique_ptr<dicom::DataS
     if (had >= k_longest_head) {
       throw Error(kuva::kind("file.not-encodable"), "the elements before the patient's are too long");
     }
-    bytes.resize(had + std::max(k_piece, had));
+    bytes.resize(had + std::max(k_coercion_piece, had));
     const std::size_t count = plain->read(std::as_writable_bytes(std::span(bytes.data() + had, bytes.size() - had)));
     is_all = count < bytes.size() - had;
     bytes.resize(had + count);
@@ -345,13 +343,13 @@ void put_identity(dicom::DataSet& attributes, const PatientIdentity& identity) {
     item.set_bytes(k_universal_id_type, dicom::Vr::CS, "ISO");
   }
   if (identity.name) {
-    put(k_patient_name, dicom::Vr::PN, *identity.name);
+    put(k_name_tag, dicom::Vr::PN, *identity.name);
   }
   if (identity.birth_date) {
-    put(k_birth_date, dicom::Vr::DA, *identity.birth_date);
+    put(k_birth_date_tag, dicom::Vr::DA, *identity.birth_date);
   }
   if (identity.sex) {
-    put(k_sex, dicom::Vr::CS, *identity.sex);
+    put(k_sex_tag, dicom::Vr::CS, *identity.sex);
   }
 }
 

@@ -25,6 +25,10 @@ struct PatientIdentity {
   bool operator==(const PatientIdentity&) const = default;
 };
 
+inline constexpr dicom::Tag k_name_tag{0x0010, 0x0010};
+inline constexpr dicom::Tag k_birth_date_tag{0x0010, 0x0030};
+inline constexpr dicom::Tag k_sex_tag{0x0010, 0x0040};
+
 // Puts the identity into attributes in UTF-8 without (0008,0005), as the index has them.
 void put_identity(dicom::DataSet& attributes, const PatientIdentity& identity);
 // The same into those of an object, in its own character set. Where that lacks a character, a question mark takes its

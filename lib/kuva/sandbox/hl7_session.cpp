@@ -16,8 +16,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds k_close_limit{1'000};
-constexpr milliseconds k_drip{5};
+constexpr milliseconds k_hl7_close_limit{1'000};
+constexpr milliseconds k_answer_drip{5};
 constexpr std::size_t k_longest_word = 60;
 // Neither a start nor an end of a block is in it.
 constexpr std::string_view k_noise = "\r\nHTTP/1.1 400 Bad Request\r\n\r\n";
@@ -79,7 +79,7 @@ class Conversation {
       const std::lock_guard lock(mutex);
       is_busy = false;
     }
-    connection.stream().close(Deadline::after(k_close_limit));
+    connection.stream().close(Deadline::after(k_hl7_close_limit));
   }
 
  private:
@@ -171,7 +171,7 @@ class Conversation {
           pause(*rule.duration);
           break;
         case FaultAction::drip:
-          stream.drip(rule.duration.value_or(k_drip));
+          stream.drip(rule.duration.value_or(k_answer_drip));
           break;
         default:
           break;

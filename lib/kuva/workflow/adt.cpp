@@ -18,7 +18,7 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::string_view k_tool = "kuva-adt";
+constexpr std::string_view k_adt_tool = "kuva-adt";
 constexpr std::uint64_t k_file_limit = 64U * 1024U * 1024U;
 constexpr std::chrono::milliseconds k_stop_limit{5'000};
 
@@ -57,7 +57,7 @@ Error invalid(const std::vector<hl7::Finding>& findings) {
 }
 
 void set_failed(Json& record, const Error& error) {
-  set_outcome(record, k_tool, outcome::failed, false);
+  set_outcome(record, k_adt_tool, outcome::failed, false);
   set_error(record, error);
 }
 
@@ -67,16 +67,16 @@ void deliver(Json& record, const hl7::Message& message, Courier* courier, const 
   if (courier == nullptr) {
     record["sentence"] = what;
     record["message"] = set.to_utf8(message.wire_bytes()).text;
-    set_outcome(record, k_tool, outcome::planned, true);
+    set_outcome(record, k_adt_tool, outcome::planned, true);
     return;
   }
   if (courier->unreachable()) {
-    set_outcome(record, k_tool, outcome::unsent, false);
+    set_outcome(record, k_adt_tool, outcome::unsent, false);
     set_error(record, *courier->unreachable());
     return;
   }
   const std::vector<std::string> secrets = secrets_of(message);
-  conclude(record, k_tool, courier->deliver(message, secrets), secrets);
+  conclude(record, k_adt_tool, courier->deliver(message, secrets), secrets);
 }
 
 std::string sentence_of(const hl7::Message& message, const hl7::CharacterSet& set) {
@@ -116,7 +116,7 @@ void for_each_message(InputSource& input, Run& run, std::stop_token stop, const 
     if (!item) {
       return;
     }
-    Json base = make_record("message", k_tool, outcome::failed, false);
+    Json base = make_record("message", k_adt_tool, outcome::failed, false);
     if (item->record) {
       set_failed(base, Error(kind("stream.record"), "a record came in, and this command reads files of HL7 messages"));
       run.emit(base);
@@ -206,7 +206,7 @@ class Receiver final : public mllp::Handler {
       : m_sink(sink), m_observer(observer), m_accounting(accounting), m_receive(receive), m_settings(settings) {}
 
   std::optional<std::string> on_message(const mllp::Received& received) override {
-    Json record = make_record("message", k_tool, outcome::failed, false);
+    Json record = make_record("message", k_adt_tool, outcome::failed, false);
     record["peer"] = received.peer.to_json();
     record["connection"] = received.connection;
     std::optional<std::string> answer;
@@ -257,7 +257,7 @@ class Receiver final : public mllp::Handler {
     record["size"] = received.bytes.size();
     const auto findings = hl7::check(message, m_settings.profile);
     if (!findings.empty()) {
-      record["findings"] = to_json(findings);
+      record["findings"] = workflow::to_json(findings);
     }
     hl7::Acknowledgement answer;
     answer.own_control_id = make_control_id();
@@ -269,13 +269,13 @@ class Receiver final : public mllp::Handler {
           answer.errors.push_back({finding.position, missing ? "101" : "102", "", "E", "", finding.message});
         }
       }
-      set_outcome(record, k_tool, outcome::invalid, false);
+      set_outcome(record, k_adt_tool, outcome::invalid, false);
       set_error(record, invalid(findings));
     } else {
       if (!m_receive.directory.empty()) {
         save(received.bytes, record);
       }
-      set_outcome(record, k_tool, "received", true);
+      set_outcome(record, k_adt_tool, "received", true);
     }
     record["acknowledgement"] = {{"code", hl7::to_string(answer.code)}, {"controlId", answer.own_control_id}};
     return hl7::make_acknowledgement(message, answer).wire_bytes();
@@ -311,7 +311,7 @@ void adt_update(RowSource& rows, RecordSink& sink, Observer& observer, Accountin
   }
   Run run(sink, accounting);
   while (!stop.stop_requested()) {
-    Json record = make_record("message", k_tool, outcome::failed, false);
+    Json record = make_record("message", k_adt_tool, outcome::failed, false);
     try {
       const auto row = rows.next();
       if (!row) {
@@ -334,7 +334,7 @@ void adt_update(RowSource& rows, RecordSink& sink, Observer& observer, Accountin
         show_identifiers(record, message, set);
       }
       if (const auto findings = hl7::check(message, target.profile); hl7::has_errors(findings)) {
-        record["findings"] = to_json(findings);
+        record["findings"] = workflow::to_json(findings);
         throw invalid(findings);
       }
       deliver(record, message, courier ? &*courier : nullptr, sentence_of(message, set), set);
@@ -363,7 +363,7 @@ void adt_send(InputSource& input, RecordSink& sink, Observer& observer, Accounti
     }
     const auto findings = hl7::check(message, target.profile);
     if (!findings.empty()) {
-      record["findings"] = to_json(findings);
+      record["findings"] = workflow::to_json(findings);
     }
     if (hl7::has_errors(findings)) {
       set_failed(record, invalid(findings));
@@ -380,9 +380,9 @@ void adt_check(InputSource& input, RecordSink& sink, Accounting& accounting, con
   for_each_message(input, run, stop, [&](const hl7::Message& message, Json& record) {
     const auto findings = hl7::check(message, settings.profile);
     const bool good = !hl7::has_errors(findings);
-    set_outcome(record, k_tool, good ? outcome::valid : outcome::invalid, good);
+    set_outcome(record, k_adt_tool, good ? outcome::valid : outcome::invalid, good);
     if (!findings.empty()) {
-      record["findings"] = to_json(findings);
+      record["findings"] = workflow::to_json(findings);
     }
   });
 }
@@ -391,7 +391,7 @@ void adt_show(InputSource& input, RecordSink& sink, Accounting& accounting, cons
               std::stop_token stop) {
   Run run(sink, accounting);
   for_each_message(input, run, stop, [&](const hl7::Message& message, Json& record) {
-    set_outcome(record, k_tool, "shown", true);
+    set_outcome(record, k_adt_tool, "shown", true);
     const hl7::CharacterSet set = readable_set(message, settings.profile);
     record["segments"] = Json::array();
     for (const hl7::Segment& segment : message.segments()) {
@@ -414,7 +414,7 @@ void adt_receive(RecordSink& sink, Observer& observer, Accounting& accounting, c
   listening.bind = receive.bind;
   listening.tls = receive.tls ? net::TlsContext::server(receive.tls_settings) : nullptr;
   const auto listener = mllp::Listener::start(listening, receiver);
-  Json record = make_record("listener", k_tool, "ready", true);
+  Json record = make_record("listener", k_adt_tool, "ready", true);
   record["host"] = receive.bind.host;
   record["port"] = listener->port();
   record["security"] = receive.tls ? "tls" : "plain";

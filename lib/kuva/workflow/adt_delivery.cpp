@@ -207,7 +207,7 @@ std::vector<std::string> secrets_of(const hl7::Message& message) {
 
 namespace {
 
-constexpr std::string_view k_mask = "***";
+constexpr std::string_view k_masked_word = "***";
 
 bool ends_word(char c) { return std::string_view(" \t\r\n=[]()<>\"',;:^~&|").find(c) != std::string_view::npos; }
 
@@ -220,7 +220,7 @@ std::string without_identifiers(std::string_view text) {
     const std::string_view word = text.substr(0, length);
     const bool is_cx = text.substr(length).starts_with("^^^");
     if (!word.empty() && (is_cx || result.ends_with("id=") || !hetu_defect(word))) {
-      result += k_mask;
+      result += k_masked_word;
     } else {
       result += word;
     }
@@ -237,8 +237,8 @@ std::string without_identifiers(std::string_view text) {
 
 std::string masked(std::string text, const std::vector<std::string>& secrets) {
   for (const std::string& secret : secrets) {
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + k_mask.size())) {
-      text.replace(at, secret.size(), k_mask);
+    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + k_masked_word.size())) {
+      text.replace(at, secret.size(), k_masked_word);
     }
   }
   return without_identifiers(text);

@@ -9,7 +9,7 @@ namespace kuva::workflow {
 
 namespace {
 
-constexpr std::string_view k_tool = "kuva-merge";
+constexpr std::string_view k_merge_tool = "kuva-merge";
 
 using State = MergeHistory::State;
 
@@ -196,7 +196,7 @@ class Merger {
 
  private:
   static Json begin(const Row& row) {
-    Json record = make_record("message", k_tool, outcome::failed, false);
+    Json record = make_record("message", k_merge_tool, outcome::failed, false);
     if (!row.source.empty()) {
       record["path"] = path_to_json(row.source);
     }
@@ -209,12 +209,12 @@ class Merger {
   void fail(Json& record, const Error& error) {
     ++m_failed;
     const bool doubtful = error.kind().error_class == ErrorClass::indeterminate && record.contains("attempts");
-    set_outcome(record, k_tool, doubtful ? outcome::indeterminate : outcome::failed, false);
+    set_outcome(record, k_merge_tool, doubtful ? outcome::indeterminate : outcome::failed, false);
     set_error(record, error);
   }
 
   void leave(Json& record, const Error& error) {
-    set_outcome(record, k_tool, outcome::unsent, false);
+    set_outcome(record, k_merge_tool, outcome::unsent, false);
     set_error(record, error);
   }
 
@@ -228,14 +228,14 @@ class Merger {
     describe(record, message);
     if (before && before->state == State::applied) {
       record["already"] = "history";
-      set_outcome(record, k_tool, k_applied, true);
+      set_outcome(record, k_merge_tool, k_applied, true);
       return;
     }
     const auto findings = hl7::check(message, m_target.profile);
     const bool nameless = m_settings.keep_demographics && !(pair.into.name && !pair.into.name->empty());
     for (const hl7::Finding& finding : findings) {
       if (finding.severity == hl7::Severity::error && !(nameless && finding.position == "PID-5")) {
-        record["findings"] = to_json(findings);
+        record["findings"] = workflow::to_json(findings);
         throw Error(kind("hl7.invalid"), fmt::format("{} ({})", finding.message, finding.rule));
       }
     }
@@ -245,7 +245,7 @@ class Merger {
       m_history.save_applied(entry);
       record["sentence"] = what;
       record["message"] = hl7::CharacterSet::find(m_target.character_set)->to_utf8(message.wire_bytes()).text;
-      set_outcome(record, k_tool, outcome::planned, true);
+      set_outcome(record, k_merge_tool, outcome::planned, true);
       return;
     }
     if (m_courier->unreachable()) {
@@ -278,7 +278,7 @@ class Merger {
     } else if (repeated && delivery.answer) {
       m_history.forget(entry);  // the archive says that it is not done
     }
-    conclude(record, k_tool, delivery, secrets);
+    conclude(record, k_merge_tool, delivery, secrets);
     m_failed += delivery.applied() ? 0 : 1;
   }
 

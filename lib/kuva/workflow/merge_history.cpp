@@ -17,7 +17,7 @@ namespace kuva::workflow {
 namespace {
 
 template <typename Work>
-auto translate(const Work& work) {
+auto with_local_errors(const Work& work) {
   try {
     return work();
   } catch (const SQLite::Exception& exception) {
@@ -63,13 +63,14 @@ struct MergeHistory::Database {
 };
 
 MergeHistory::MergeHistory(const std::filesystem::path& directory, bool dry) : m_lock(lock_directory(directory)) {
-  m_database = translate([&] { return std::make_unique<Database>((directory / "merges.sqlite").string(), dry); });
+  m_database =
+      with_local_errors([&] { return std::make_unique<Database>((directory / "merges.sqlite").string(), dry); });
 }
 
 MergeHistory::~MergeHistory() = default;
 
 std::optional<MergeHistory::Entry> MergeHistory::disappeared(const hl7::PatientIdentifier& patient) const {
-  return translate([&]() -> std::optional<Entry> {
+  return with_local_errors([&]() -> std::optional<Entry> {
     SQLite::Statement select(
         m_database->db, "SELECT from_cx, into_cx, control_id, state FROM merge WHERE from_id = ? ORDER BY rowid DESC");
     select.bind(1, patient.id);
@@ -86,7 +87,7 @@ std::optional<MergeHistory::Entry> MergeHistory::disappeared(const hl7::PatientI
 }
 
 void MergeHistory::save_sent(const Entry& entry) {
-  translate([&] {
+  with_local_errors([&] {
     SQLite::Statement insert(m_database->db, "INSERT OR REPLACE INTO merge VALUES (?, ?, ?, ?, 0, ?)");
     insert.bind(1, entry.from.id);
     insert.bind(2, entry.from.to_string());
@@ -98,7 +99,7 @@ void MergeHistory::save_sent(const Entry& entry) {
 }
 
 void MergeHistory::save_applied(const Entry& entry) {
-  translate([&] {
+  with_local_errors([&] {
     SQLite::Statement update(m_database->db, "UPDATE merge SET state = 1, saved_at = ? WHERE control_id = ?");
     update.bind(1, to_rfc3339(std::chrono::system_clock::now()));
     update.bind(2, entry.control_id);
@@ -107,7 +108,7 @@ void MergeHistory::save_applied(const Entry& entry) {
 }
 
 void MergeHistory::forget(const Entry& entry) {
-  translate([&] {
+  with_local_errors([&] {
     SQLite::Statement remove(m_database->db, "DELETE FROM merge WHERE control_id = ?");
     remove.bind(1, entry.control_id);
     remove.exec();
