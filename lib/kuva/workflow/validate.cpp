@@ -495,7 +495,7 @@ std::string list_rules(std::string_view profile) { return rules::list_rules(rule
 
 std::optional<std::string> explain_rule(std::string_view id) {
   std::vector<std::string> names = rules::profile_names();
-  std::ranges::stable_partition(names, [](const std::string& name) { return name == "dicom"; });
+  std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name == "dicom"; });
   for (const std::string& name : names) {
     if (auto found = rules::explain_rule(rules::load_profile(name), id)) {
       return found;
