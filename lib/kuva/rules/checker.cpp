@@ -33,7 +33,7 @@ dicom::Tag last_tag(std::string_view path) {
 }
 
 // NaN where the text is no number.
-double number_of(std::string_view text) {
+double number_in(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? value : std::numeric_limits<double>::quiet_NaN();
@@ -129,7 +129,7 @@ class IodChecks {
     const std::vector<std::string>& allowed = m_tables.values(row.values);
     const auto is_allowed = [&](std::string_view value) { return std::ranges::find(allowed, value) != allowed.end(); };
     const auto is_allowed_number = [&](double value) {
-      return std::ranges::any_of(allowed, [value](const std::string& text) { return number_of(text) == value; });
+      return std::ranges::any_of(allowed, [value](const std::string& text) { return number_in(text) == value; });
     };
     bool good = true;
     // Several values of an attribute of one are the matter of vm.count.

@@ -25,7 +25,7 @@ std::optional<unsigned> hexadecimal(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
-double number_of(std::string_view text) {
+double operand_number(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value : k_no_number;
@@ -40,12 +40,12 @@ class ExpressionParser {
 
   Expression::Node whole() {
     if (m_text.size() > Expression::k_longest) {
-      fail("the expression is too long");
+      fail_condition("the expression is too long");
     }
     Expression::Node node = disjunction();
     skip_space();
     if (m_at != m_text.size()) {
-      fail("the expression ends before its text does");
+      fail_condition("the expression ends before its text does");
     }
     return node;
   }
@@ -54,7 +54,7 @@ class ExpressionParser {
     AttributePath found = path();
     skip_space();
     if (m_at != m_text.size()) {
-      fail("more than a path");
+      fail_condition("more than a path");
     }
     return found;
   }
@@ -64,7 +64,7 @@ class ExpressionParser {
   using Op = Expression::Op;
   using Operand = Expression::Operand;
 
-  [[noreturn]] void fail(std::string_view what) const {
+  [[noreturn]] void fail_condition(std::string_view what) const {
     throw Error(kind("usage.profile"),
                 fmt::format("{} at character {} of \"{}\"", what, m_at + 1, m_text.substr(0, 200)));
   }
@@ -95,13 +95,13 @@ class ExpressionParser {
 
   void expect(std::string_view sign) {
     if (!accept(sign)) {
-      fail(fmt::format("'{}' is missing", sign));
+      fail_condition(fmt::format("'{}' is missing", sign));
     }
   }
 
   Node disjunction() {
     if (++m_depth > Expression::k_deepest) {
-      fail("the expression is nested too deeply");
+      fail_condition("the expression is nested too deeply");
     }
     Node node;
     node.op = Op::any;
@@ -193,7 +193,7 @@ class ExpressionParser {
       node.op = Op::less;
       turned = true;
     } else {
-      fail("a comparison is missing");
+      fail_condition("a comparison is missing");
     }
     node.right = operand();
     if (turned) {
@@ -224,7 +224,7 @@ class ExpressionParser {
     if (accept("[")) {
       const double index = number();
       if (!(index >= 1 && index <= 65535)) {
-        fail("not the number of a value");
+        fail_condition("not the number of a value");
       }
       operand.index = static_cast<std::size_t>(index);
       expect("]");
@@ -248,9 +248,9 @@ class ExpressionParser {
            (is_digit(m_text[end]) || m_text[end] == '.' || (end == m_at && m_text[end] == '-'))) {
       ++end;
     }
-    const double value = number_of(m_text.substr(m_at, end - m_at));
+    const double value = operand_number(m_text.substr(m_at, end - m_at));
     if (std::isnan(value)) {
-      fail("not a number");
+      fail_condition("not a number");
     }
     m_at = end;
     return value;
@@ -264,7 +264,7 @@ class ExpressionParser {
     }
     const std::size_t end = m_text.find('"', m_at + 1);
     if (end == std::string_view::npos) {
-      fail("the text has no end");
+      fail_condition("the text has no end");
     }
     operand.texts.emplace_back(m_text.substr(m_at + 1, end - m_at - 1));
     operand.numbers.push_back(k_no_number);
@@ -280,7 +280,7 @@ class ExpressionParser {
     do {
       found.tags.push_back(tag());
       if (found.tags.size() > dicom::DataSetReader::k_deepest_nesting) {
-        fail("the path is too long");
+        fail_condition("the path is too long");
       }
     } while (accept("."));
     return found;
@@ -291,7 +291,7 @@ class ExpressionParser {
       const auto group = hexadecimal(m_text.substr(m_at + 1, 4));
       const auto element = hexadecimal(m_text.substr(m_at + 6, 4));
       if (!group || !element) {
-        fail("not a tag");
+        fail_condition("not a tag");
       }
       m_at += 11;
       return {static_cast<std::uint16_t>(*group), static_cast<std::uint16_t>(*element)};
@@ -304,7 +304,7 @@ class ExpressionParser {
     const std::string_view keyword = m_text.substr(m_at, end - m_at);
     const dicom::DictionaryEntry* entry = keyword.empty() ? nullptr : dicom::find_entry(keyword);
     if (entry == nullptr) {
-      fail("no attribute of PS3.6 has this keyword");
+      fail_condition("no attribute of PS3.6 has this keyword");
     }
     m_at = end;
     return entry->tag;
@@ -354,7 +354,7 @@ Expression::Values Expression::values_of(const Operand& operand, const Object& o
       for (std::size_t i = 0; i < texts.size(); ++i) {
         if (!texts[i].empty() && (operand.index == 0 || operand.index == i + 1)) {
           values.texts.emplace_back(texts[i]);
-          values.numbers.push_back(number_of(texts[i]) + operand.plus);
+          values.numbers.push_back(operand_number(texts[i]) + operand.plus);
         }
       }
     } else {

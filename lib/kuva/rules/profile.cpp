@@ -20,7 +20,7 @@ namespace {
 constexpr std::uint64_t k_largest_file = 16U << 20U;
 constexpr std::size_t k_deepest_inheritance = 10;
 
-[[noreturn]] void fail(const std::string& message) { throw Error(kind("usage.profile"), message); }
+[[noreturn]] void fail_profile(const std::string& message) { throw Error(kind("usage.profile"), message); }
 
 // A table of a profile, read strictly: a key that is not known is an error.
 class Table {
@@ -29,7 +29,8 @@ class Table {
       : m_table(table), m_where(std::move(where)) {
     for (const auto& [key, node] : m_table) {
       if (std::ranges::find(keys, key.str()) == keys.end()) {
-        fail(fmt::format("{}, line {}: there is no key '{}' here", m_where, node.source().begin.line, key.str()));
+        fail_profile(
+            fmt::format("{}, line {}: there is no key '{}' here", m_where, node.source().begin.line, key.str()));
       }
     }
   }
@@ -38,7 +39,7 @@ class Table {
     const toml::node* node = m_table.get(key);
     if (node == nullptr) {
       if (required) {
-        fail(fmt::format("{}, line {}: '{}' is missing", m_where, m_table.source().begin.line, key));
+        fail_profile(fmt::format("{}, line {}: '{}' is missing", m_where, m_table.source().begin.line, key));
       }
       return {};
     }
@@ -86,7 +87,7 @@ class Table {
     const toml::node* node = m_table.get(key);
     if (node == nullptr) {
       if (required) {
-        fail(fmt::format("{}, line {}: '{}' is missing", m_where, m_table.source().begin.line, key));
+        fail_profile(fmt::format("{}, line {}: '{}' is missing", m_where, m_table.source().begin.line, key));
       }
       return {};
     }
@@ -126,8 +127,8 @@ class Table {
 
   [[noreturn]] void wrong(std::string_view key, std::string_view what) const {
     const toml::node* node = m_table.get(key);
-    fail(fmt::format("{}, line {}: '{}' {}", m_where, (node == nullptr ? m_table.source() : node->source()).begin.line,
-                     key, what));
+    fail_profile(fmt::format("{}, line {}: '{}' {}", m_where,
+                             (node == nullptr ? m_table.source() : node->source()).begin.line, key, what));
   }
 
   // Errors of an expression or a path get the place of their key.
@@ -149,7 +150,7 @@ toml::table parse_toml(std::string_view text, const std::string& where) {
   try {
     return toml::parse(text, where);
   } catch (const toml::parse_error& error) {
-    fail(fmt::format("{}, line {}: {}", where, error.source().begin.line, error.description()));
+    fail_profile(fmt::format("{}, line {}: {}", where, error.source().begin.line, error.description()));
   }
 }
 
@@ -157,7 +158,7 @@ std::string read_file(const std::filesystem::path& file) {
   try {
     return read_small_file(file, k_largest_file);
   } catch (const Error& error) {
-    fail(error.message());
+    fail_profile(error.message());
   }
 }
 
@@ -346,7 +347,7 @@ Profile parse_with(std::string_view text, const std::filesystem::path& file, std
 
 Profile load_with(std::string_view name, const std::filesystem::path& beside, std::size_t depth) {
   if (depth > k_deepest_inheritance) {
-    fail(fmt::format("profile {}: profiles inherit each other without end", name));
+    fail_profile(fmt::format("profile {}: profiles inherit each other without end", name));
   }
   if (name.find('/') != std::string_view::npos || name.ends_with(".toml")) {
     const std::filesystem::path file = beside / std::filesystem::path(name);
@@ -354,8 +355,8 @@ Profile load_with(std::string_view name, const std::filesystem::path& beside, st
   }
   const std::vector<std::string> known = profile_names();
   if (std::ranges::find(known, name) == known.end()) {
-    fail(fmt::format("there is no profile '{}'; kuva has {}, and a file name has a slash or ends in .toml", name,
-                     fmt::join(known, ", ")));
+    fail_profile(fmt::format("there is no profile '{}'; kuva has {}, and a file name has a slash or ends in .toml",
+                             name, fmt::join(known, ", ")));
   }
   const std::string file = std::string(name) + ".toml";
   return parse_with(embedded_file(file), file, depth);
@@ -391,8 +392,8 @@ void read_lists(Profile& profile, const Table& table, const std::string& where, 
           values.push_back(array->get(at)->value_or(std::string()));
         }
         if (array == nullptr || std::ranges::find(values, std::string()) != values.end()) {
-          fail(fmt::format("{}, line {}: list '{}' must be texts, or {{file = \"...\"}}", where,
-                           node.source().begin.line, key.str()));
+          fail_profile(fmt::format("{}, line {}: list '{}' must be texts, or {{file = \"...\"}}", where,
+                                   node.source().begin.line, key.str()));
         }
       }
       profile.lists.insert_or_assign(std::string(key.str()), std::move(values));
@@ -410,10 +411,10 @@ void read_severities(Profile& profile, const Table& table, const std::string& wh
     const std::string word = value.value_or(std::string());
     const auto found = std::ranges::find(k_severities, word, &Word<Severity>::word);
     if (find_check(id) == nullptr && profile.find(id) == nullptr) {
-      fail(fmt::format("{}, line {}: there is no rule '{}'", where, value.source().begin.line, id));
+      fail_profile(fmt::format("{}, line {}: there is no rule '{}'", where, value.source().begin.line, id));
     }
     if (found == k_severities.end() && word != "off") {
-      fail(
+      fail_profile(
           fmt::format("{}, line {}: '{}' must be one of error|warning|info|off", where, value.source().begin.line, id));
     }
     profile.severities.insert_or_assign(
@@ -452,7 +453,7 @@ Profile parse_with(std::string_view text, const std::filesystem::path& file, std
   for (const toml::table* node : table.tables("rule")) {
     Rule rule = read_rule(*node, where);
     if (!ids.insert(rule.id).second) {
-      fail(fmt::format("{}, line {}: rule '{}' is there twice", where, node->source().begin.line, rule.id));
+      fail_profile(fmt::format("{}, line {}: rule '{}' is there twice", where, node->source().begin.line, rule.id));
     }
     put_rule(profile, std::move(rule));
   }
@@ -465,8 +466,8 @@ Profile parse_with(std::string_view text, const std::filesystem::path& file, std
     for (const auto& [key, value] : *codes) {
       const std::string code = value.value_or(std::string());
       if (code.empty() || (find_check(key.str()) == nullptr && profile.find(key.str()) == nullptr)) {
-        fail(fmt::format("{}, line {}: '{}' must be a rule's id, and its code a text", where, value.source().begin.line,
-                         key.str()));
+        fail_profile(fmt::format("{}, line {}: '{}' must be a rule's id, and its code a text", where,
+                                 value.source().begin.line, key.str()));
       }
       profile.codes.insert_or_assign(std::string(key.str()), code);
     }
@@ -475,7 +476,8 @@ Profile parse_with(std::string_view text, const std::filesystem::path& file, std
     if (!rule.list.empty()) {
       const auto list = profile.lists.find(rule.list);
       if (list == profile.lists.end()) {
-        fail(fmt::format("{}: rule '{}' asks for the list '{}', which is not there", where, rule.id, rule.list));
+        fail_profile(
+            fmt::format("{}: rule '{}' asks for the list '{}', which is not there", where, rule.id, rule.list));
       }
       rule.values = list->second;
     }

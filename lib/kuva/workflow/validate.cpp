@@ -366,7 +366,7 @@ class Validation {
   Json to_json(const Noted& noted) const {
     const rules::Finding& finding = noted.finding;
     Json json;
-    json["severity"] = to_string(finding.severity);
+    json["severity"] = rules::to_string(finding.severity);
     json["rule"] = finding.rule;
     json["message"] = finding.message;
     if (!finding.tag_path.empty()) {
