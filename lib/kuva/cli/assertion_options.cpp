@@ -1,4 +1,5 @@
 #include <kuva/cli/assertion_options.hpp>
+#include <kuva/cli/options.hpp>
 #include <kuva/cli/user_file.hpp>
 #include <kuva/core/patient_id.hpp>
 
@@ -10,10 +11,8 @@ namespace kuva::cli {
 
 namespace {
 
-constexpr const char* k_group = "User";
+constexpr const char* k_user_group = "User";
 constexpr std::string_view k_emergency = "emergency";
-
-Error usage(std::string message) { return Error(kind("usage.argument"), std::move(message)); }
 
 std::string checked_oid(std::string_view option, std::string text) {
   constexpr std::string_view k_prefix = "urn:oid:";
@@ -21,7 +20,7 @@ std::string checked_oid(std::string_view option, std::string text) {
     text.erase(0, k_prefix.size());
   }
   if (const auto defect = text.empty() ? std::nullopt : oid_defect(text)) {
-    throw usage(fmt::format("{}: {}", option, *defect));
+    throw usage_error(fmt::format("{}: {}", option, *defect));
   }
   return text;
 }
@@ -29,7 +28,7 @@ std::string checked_oid(std::string_view option, std::string text) {
 }  // namespace
 
 void add_assertion_options(CLI::App& app, AssertionOptions& options) {
-  const auto group = [](CLI::Option* option) { return option->group(k_group); };
+  const auto group = [](CLI::Option* option) { return option->group(k_user_group); };
   group(app.add_option("--user", options.user, "Who asks: a user file of kuva.toml(5)"))->type_name("FILE");
   auto* purpose = group(app.add_option("--purpose", options.purpose, "Purpose of use, a word of the target"));
   purpose->type_name("WORD");
@@ -78,12 +77,13 @@ std::shared_ptr<workflow::UserAssertions> make_assertions(const AssertionOptions
       settings.assertion.assertion_command.push_back(word);
     }
     if (settings.assertion.assertion_command.empty()) {
-      throw usage("--assertion-command: it names no program");
+      throw usage_error("--assertion-command: it names no program");
     }
   }
   const bool made = settings.assertion.assertion_file.empty() && settings.assertion.assertion_command.empty();
   if (!settings.assertion.assertion_file.empty() && says_more) {
-    throw usage("the assertion is taken from a file: what it says of user and purpose cannot be changed by options");
+    throw usage_error(
+        "the assertion is taken from a file: what it says of user and purpose cannot be changed by options");
   }
   if (!options.user.empty()) {
     settings.user = load_user(options.user);

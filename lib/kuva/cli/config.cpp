@@ -14,7 +14,6 @@ namespace kuva::cli {
 
 namespace {
 
-constexpr std::int64_t k_max_port = 65535;
 constexpr std::uint64_t k_secret_limit = 65535;  // the field's length is 16 bits (PS3.7 D.3.3.7.1)
 
 workflow::ListenerSettings read_listener(TomlReader& reader, const workflow::Target& target) {

@@ -12,7 +12,6 @@ namespace kuva::cli {
 namespace {
 
 constexpr const char* k_hl7_group = "Target";
-constexpr std::int64_t k_highest_port = 65535;
 
 void read_profile(TomlReader& reader, workflow::Hl7Target& target) {
   target.profile.name = reader.text("name").value_or("kuva.toml");
@@ -53,7 +52,7 @@ void check_names(TomlReader& reader, const workflow::Hl7Target& target) {
 workflow::Hl7Target read_hl7(TomlReader& reader, const net::TlsSettings& tls, bool security) {
   workflow::Hl7Target target;
   assign(target.endpoint.host, reader.text("host"));
-  assign(target.endpoint.port, reader.integer("port", 1, k_highest_port));
+  assign(target.endpoint.port, reader.integer("port", 1, k_max_port));
   target.tls = read_security(reader).value_or(security);
   target.tls_settings = tls;
   if (auto table = reader.table("tls")) {

@@ -171,6 +171,8 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, unsigned& value,
       ->type_name("N");
 }
 
+Error usage_error(std::string message) { return Error(kind("usage.argument"), std::move(message)); }
+
 void add_environment(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/core/error.hpp>
 #include <kuva/core/exit_code.hpp>
 
 #include <CLI/CLI.hpp>
@@ -77,6 +78,9 @@ CLI::Option* add_size(CLI::App& app, const std::string& name, std::uint64_t& val
 // A whole number within limits.
 CLI::Option* add_number(CLI::App& app, const std::string& name, unsigned& value, unsigned lowest, unsigned highest,
                         const std::string& description);
+
+// Error usage.argument.
+Error usage_error(std::string message);
 
 // Gives every option with a long name its environment variable: KUVA_ and the name in capitals, - as _. Options that
 // print something and end (--help, --version, --explain, --list-rules) have none.

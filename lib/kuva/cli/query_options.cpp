@@ -101,12 +101,10 @@ void add_view_options(CLI::App& app, QueryOptions& options) {
       ->group(k_group);
 }
 
-Error usage(std::string message) { return Error(kind("usage.argument"), std::move(message)); }
-
 void take_parameter(workflow::QuerySettings& query, const std::string& text, bool raw) {
   const auto equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    throw usage(fmt::format("{} takes NAME=VALUE", raw ? "--raw-param" : "--param"));
+    throw usage_error(fmt::format("{} takes NAME=VALUE", raw ? "--raw-param" : "--param"));
   }
   const bool again = text[equals - 1] == '&';
   std::string name = text.substr(0, again ? equals - 1 : equals);
@@ -126,7 +124,7 @@ void check_columns(const QueryOptions& options) {
   const auto names = column_names();
   for (const std::string& column : options.columns) {
     if (std::find(names.begin(), names.end(), column) == names.end()) {
-      throw usage(fmt::format("--columns takes {}", fmt::join(names, ", ")));
+      throw usage_error(fmt::format("--columns takes {}", fmt::join(names, ", ")));
     }
   }
 }
@@ -135,7 +133,7 @@ std::optional<std::chrono::sys_seconds> local_time(const char* option, const std
                                                    bool end) {
   const auto time = text.empty() ? std::nullopt : workflow::parse_local_time(text, zone, end);
   if (!text.empty() && !time) {
-    throw usage(fmt::format("{} '{}' is no time such as 2024, 2024-03-31 or 2024-03-31T12:30", option, text));
+    throw usage_error(fmt::format("{} '{}' is no time such as 2024, 2024-03-31 or 2024-03-31T12:30", option, text));
   }
   return time;
 }

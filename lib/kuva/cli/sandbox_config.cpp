@@ -20,8 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t k_max_port = 65535;
-
 // OIDs of sandboxes: made from UUIDs of our own, no real community's.
 constexpr std::string_view k_home_community = "2.25.323701317211191435552057009546671284519";
 constexpr std::string_view k_repository = "2.25.177683864096031500664642603526992195562";

@@ -13,8 +13,6 @@ namespace {
 
 constexpr const char* k_group = "Target";
 
-Error usage(std::string message) { return Error(kind("usage.argument"), std::move(message)); }
-
 std::optional<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
@@ -75,7 +73,7 @@ ResolvedTarget find_target(const TargetOptions& options, const std::string& conf
   }
   if (options.target.empty()) {
     if (options.host.empty() || options.port == 0 || options.called.empty()) {
-      throw usage("which target? Name one with -t (a target of kuva.toml, or AET@host:port)");
+      throw usage_error("which target? Name one with -t (a target of kuva.toml, or AET@host:port)");
     }
     ResolvedTarget resolved;
     resolved.target.name = fmt::format("{}@{}:{}", options.called, options.host, options.port);
@@ -199,7 +197,7 @@ ResolvedTarget resolve_target(const TargetOptions& options, const std::string& c
     } else if (const auto endpoint = parse_endpoint(options.listen)) {
       target.listener->bind = *endpoint;
     } else {
-      throw usage(fmt::format("--listen: '{}' is neither a port nor HOST:PORT", options.listen));
+      throw usage_error(fmt::format("--listen: '{}' is neither a port nor HOST:PORT", options.listen));
     }
   }
   if (options.connect_timeout.count() > 0) {

@@ -14,6 +14,8 @@
 
 namespace kuva::cli {
 
+inline constexpr std::int64_t k_max_port = 65535;
+
 // Reads one table of a configuration file strictly: a value of the wrong kind is an error, and so is a key that nobody
 // asked for (finish). Errors: usage.config naming file, line and key.
 class TomlReader {

@@ -12,19 +12,19 @@ namespace kuva::dicom {
 
 namespace {
 
-struct Row {
+struct UidRow {
   std::string_view uid;
   std::string_view name;
   bool is_storage;
 };
 
-constexpr auto k_registry = std::to_array<Row>({
+constexpr auto k_registry = std::to_array<UidRow>({
 #include <kuva/dicom/uid_registry.inc>
 });
-static_assert(std::ranges::is_sorted(k_registry, {}, &Row::uid));
+static_assert(std::ranges::is_sorted(k_registry, {}, &UidRow::uid));
 
-const Row* find_row(std::string_view uid) {
-  const auto row = std::ranges::lower_bound(k_registry, uid, {}, &Row::uid);
+const UidRow* find_row(std::string_view uid) {
+  const auto row = std::ranges::lower_bound(k_registry, uid, {}, &UidRow::uid);
   return row != k_registry.end() && row->uid == uid ? &*row : nullptr;
 }
 
@@ -92,7 +92,7 @@ std::string make_uid() {
 }
 
 std::string_view uid_name(std::string_view uid) {
-  if (const Row* row = find_row(uid)) {
+  if (const UidRow* row = find_row(uid)) {
     return row->name;
   }
   const TransferSyntax syntax = transfer_syntax(uid);
@@ -100,13 +100,13 @@ std::string_view uid_name(std::string_view uid) {
 }
 
 bool is_storage_sop_class(std::string_view uid) {
-  const Row* row = find_row(uid);
+  const UidRow* row = find_row(uid);
   return row != nullptr && row->is_storage;
 }
 
 std::vector<std::string_view> storage_sop_classes() {
   std::vector<std::string_view> classes;
-  for (const Row& row : k_registry) {
+  for (const UidRow& row : k_registry) {
     if (row.is_storage) {
       classes.push_back(row.uid);
     }

@@ -9,7 +9,7 @@ namespace kuva::mllp {
 
 namespace {
 
-constexpr std::chrono::milliseconds k_connection_close_limit{1'000};
+constexpr std::chrono::milliseconds k_parting_limit{1'000};
 
 class RunningListener final : public Listener {
  public:
@@ -134,7 +134,7 @@ class RunningListener final : public Listener {
       connection.send(*answer, m_settings.stall_limit);
       set_busy(open, false);
     }
-    connection.stream().close(Deadline::after(k_connection_close_limit));
+    connection.stream().close(Deadline::after(k_parting_limit));
   }
 
   bool is_stopping() {

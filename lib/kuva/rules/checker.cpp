@@ -3,6 +3,7 @@
 #include <kuva/dicom/uid.hpp>
 #include <kuva/rules/checker.hpp>
 #include <kuva/rules/standard.hpp>
+#include <kuva/rules/values.hpp>
 
 #include <fmt/format.h>
 
@@ -30,13 +31,6 @@ dicom::Tag last_tag(std::string_view path) {
   std::from_chars(path.data(), path.data() + 4, group, 16);
   std::from_chars(path.data() + 5, path.data() + 9, element, 16);
   return {static_cast<std::uint16_t>(group), static_cast<std::uint16_t>(element)};
-}
-
-// NaN where the text is no number.
-double number_in(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
 // The modules of the object's IOD (PS3.3 A), attribute by attribute.
@@ -129,7 +123,7 @@ class IodChecks {
     const std::vector<std::string>& allowed = m_tables.values(row.values);
     const auto is_allowed = [&](std::string_view value) { return std::ranges::find(allowed, value) != allowed.end(); };
     const auto is_allowed_number = [&](double value) {
-      return std::ranges::any_of(allowed, [value](const std::string& text) { return number_in(text) == value; });
+      return std::ranges::any_of(allowed, [value](const std::string& text) { return number_of(text) == value; });
     };
     bool good = true;
     // Several values of an attribute of one are the matter of vm.count.

@@ -1,6 +1,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/dicom/dictionary.hpp>
 #include <kuva/rules/expression.hpp>
+#include <kuva/rules/values.hpp>
 
 #include <fmt/format.h>
 
@@ -23,12 +24,6 @@ std::optional<unsigned> hexadecimal(std::string_view text) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-double operand_number(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty() ? value : k_no_number;
 }
 
 }  // namespace
@@ -248,7 +243,7 @@ class ExpressionParser {
            (is_digit(m_text[end]) || m_text[end] == '.' || (end == m_at && m_text[end] == '-'))) {
       ++end;
     }
-    const double value = operand_number(m_text.substr(m_at, end - m_at));
+    const double value = number_of(m_text.substr(m_at, end - m_at));
     if (std::isnan(value)) {
       fail_condition("not a number");
     }
@@ -354,7 +349,7 @@ Expression::Values Expression::values_of(const Operand& operand, const Object& o
       for (std::size_t i = 0; i < texts.size(); ++i) {
         if (!texts[i].empty() && (operand.index == 0 || operand.index == i + 1)) {
           values.texts.emplace_back(texts[i]);
-          values.numbers.push_back(operand_number(texts[i]) + operand.plus);
+          values.numbers.push_back(number_of(texts[i]) + operand.plus);
         }
       }
     } else {

@@ -1,4 +1,5 @@
 #include <kuva/rules/object.hpp>
+#include <kuva/rules/values.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -11,37 +12,6 @@ namespace {
 
 using dicom::Vr;
 using Event = dicom::DataSetReader::Event;
-
-bool is_padding(char c) { return c == ' ' || c == '\0'; }
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_padding(text.back())) {
-    text.remove_suffix(1);
-  }
-  while (!text.empty() && text.front() == ' ') {
-    text.remove_prefix(1);
-  }
-  return text;
-}
-
-std::size_t width_of(Vr vr) {
-  switch (vr) {
-    case Vr::US:
-    case Vr::SS:
-      return 2;
-    case Vr::UL:
-    case Vr::SL:
-    case Vr::FL:
-    case Vr::AT:
-      return 4;
-    case Vr::FD:
-    case Vr::SV:
-    case Vr::UV:
-      return 8;
-    default:
-      return 0;
-  }
-}
 
 std::uint64_t integer_at(const char* bytes, std::size_t width, bool big_endian) {
   std::uint64_t value = 0;

@@ -24,25 +24,25 @@ std::string_view take_word(std::string_view& line) {
   return word;
 }
 
-[[noreturn]] void fail_tables(std::string_view what) {
+[[noreturn]] void fail_table(std::string_view what) {
   throw Error(kind("internal"), fmt::format("tables of the standard: {}", what));
 }
 
-unsigned unsigned_of(std::string_view text, int base = 10) {
+unsigned whole_number(std::string_view text, int base = 10) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   if (error != std::errc() || end != text.data() + text.size()) {
-    fail_tables(fmt::format("'{}' is no number", text));
+    fail_table(fmt::format("'{}' is no number", text));
   }
   return value;
 }
 
 dicom::Tag tag_of(std::string_view text) {
   if (text.size() != 8) {
-    fail_tables(fmt::format("'{}' is no tag", text));
+    fail_table(fmt::format("'{}' is no tag", text));
   }
-  return {static_cast<std::uint16_t>(unsigned_of(text.substr(0, 4), 16)),
-          static_cast<std::uint16_t>(unsigned_of(text.substr(4), 16))};
+  return {static_cast<std::uint16_t>(whole_number(text.substr(0, 4), 16)),
+          static_cast<std::uint16_t>(whole_number(text.substr(4), 16))};
 }
 
 Type type_of(std::string_view text) {
@@ -53,7 +53,7 @@ Type type_of(std::string_view text) {
                                                                              {"3", Type::three}}};
   const auto found = std::ranges::find(k_types, text, &std::pair<std::string_view, Type>::first);
   if (found == k_types.end()) {
-    fail_tables(fmt::format("'{}' is no type", text));
+    fail_table(fmt::format("'{}' is no type", text));
   }
   return found->second;
 }
@@ -67,13 +67,13 @@ std::string_view name_of(Type type) {
 Multiplicity multiplicity_of(std::string_view text) {
   Multiplicity result;
   if (const std::size_t bar = text.find('|'); bar != std::string_view::npos) {
-    result.least = unsigned_of(text.substr(0, bar));
-    result.most = unsigned_of(text.substr(bar + 1));
+    result.least = whole_number(text.substr(0, bar));
+    result.most = whole_number(text.substr(bar + 1));
     result.step = std::max(1U, result.most - result.least);
     return result;
   }
   const std::size_t dash = text.find('-');
-  result.least = unsigned_of(text.substr(0, dash));
+  result.least = whole_number(text.substr(0, dash));
   if (dash == std::string_view::npos) {
     result.most = result.least;
     return result;
@@ -82,9 +82,9 @@ Multiplicity multiplicity_of(std::string_view text) {
   if (last.ends_with('n')) {
     last.remove_suffix(1);
     result.most = 0;
-    result.step = last.empty() ? 1 : unsigned_of(last);
+    result.step = last.empty() ? 1 : whole_number(last);
   } else {
-    result.most = unsigned_of(last);
+    result.most = whole_number(last);
   }
   return result;
 }
@@ -145,8 +145,8 @@ void StandardTables::read_line(std::string_view line) {
     const dicom::Tag tag = tag_of(take_word(line));
     m_multiplicities.emplace_back(tag, multiplicity_of(line));
   } else if (word == "condition") {
-    if (unsigned_of(take_word(line)) != m_conditions.size() + 1) {
-      fail_tables("conditions are not in order");
+    if (whole_number(take_word(line)) != m_conditions.size() + 1) {
+      fail_table("conditions are not in order");
     }
     m_conditions.push_back(Expression::parse(line));
   } else if (word == "template") {
@@ -164,7 +164,7 @@ void StandardTables::read_line(std::string_view line) {
     const std::string uid(take_word(line));
     m_sop_classes.emplace(uid, line);
   } else {
-    fail_tables(fmt::format("a line begins with '{}'", word));
+    fail_table(fmt::format("a line begins with '{}'", word));
   }
 }
 
@@ -177,7 +177,7 @@ void StandardTables::read_row(std::string_view line) {
     const char sign = word.front();
     word.remove_prefix(1);
     if (sign == '?') {
-      row.condition = word.empty() ? -1 : static_cast<std::int32_t>(unsigned_of(word)) - 1;
+      row.condition = word.empty() ? -1 : static_cast<std::int32_t>(whole_number(word)) - 1;
     } else if (sign == '=' || sign == '~') {
       row.closed = sign == '=';
       const auto [entry, added] =
@@ -196,11 +196,11 @@ void StandardTables::read_row(std::string_view line) {
     } else if (sign == '>') {
       row.items = template_number(word);
     } else {
-      fail_tables(fmt::format("'{}' in a row", sign));
+      fail_table(fmt::format("'{}' in a row", sign));
     }
   }
   if (m_open_template < 0) {
-    fail_tables("a row before the first template");
+    fail_table("a row before the first template");
   }
   m_templates[static_cast<std::size_t>(m_open_template)].push_back(row);
 }
@@ -213,13 +213,13 @@ void StandardTables::read_iod(std::string_view line) {
     const std::size_t colon = word.find(':');
     const auto module = m_module_numbers.find(std::string(word.substr(std::min(colon + 1, word.size()))));
     if (colon == std::string_view::npos || colon == 0 || module == m_module_numbers.end()) {
-      fail_tables(fmt::format("'{}' is no use of a module", word));
+      fail_table(fmt::format("'{}' is no use of a module", word));
     }
     ModuleUse use;
     use.module = module->second;
     use.usage = word.front() == 'M' ? Usage::mandatory : word.front() == 'C' ? Usage::conditional : Usage::user;
     if (colon > 2) {
-      use.condition = static_cast<std::int32_t>(unsigned_of(word.substr(2, colon - 2))) - 1;
+      use.condition = static_cast<std::int32_t>(whole_number(word.substr(2, colon - 2))) - 1;
     }
     iod->modules.push_back(std::move(use));
   }

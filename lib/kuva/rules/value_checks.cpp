@@ -1,6 +1,7 @@
 #include <kuva/dicom/dictionary.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/rules/value_checks.hpp>
+#include <kuva/rules/values.hpp>
 
 #include <fmt/format.h>
 
@@ -17,18 +18,6 @@ using Event = dicom::DataSetReader::Event;
 
 bool is_decimal_digit(char c) { return c >= '0' && c <= '9'; }
 bool all_digits(std::string_view text) { return std::ranges::all_of(text, is_decimal_digit); }
-bool is_value_padding(char c) { return c == ' ' || c == '\0'; }
-
-std::string_view trimmed_value(std::string_view text) {
-  while (!text.empty() && is_value_padding(text.back())) {
-    text.remove_suffix(1);
-  }
-  while (!text.empty() && text.front() == ' ') {
-    text.remove_prefix(1);
-  }
-  return text;
-}
-
 int two_digits(std::string_view text, std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); }
 
 bool is_date(std::string_view text) {
@@ -216,25 +205,6 @@ std::optional<ValueDefect> name_defect(std::string_view text) {
   }
 }
 
-std::size_t value_width(Vr vr) {
-  switch (vr) {
-    case Vr::US:
-    case Vr::SS:
-      return 2;
-    case Vr::UL:
-    case Vr::SL:
-    case Vr::FL:
-    case Vr::AT:
-      return 4;
-    case Vr::FD:
-    case Vr::SV:
-    case Vr::UV:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
 bool is_single(Vr vr) { return vr == Vr::LT || vr == Vr::ST || vr == Vr::UT || vr == Vr::UR; }
 
 bool is_bulk(Vr vr) {
@@ -285,7 +255,7 @@ ValueChecks::ValueChecks(const StandardTables& tables, std::vector<Finding>& fin
 void ValueChecks::event(dicom::DataSetReader& reader, Event event) {
   if (event == Event::element) {
     if (reader.header().tag == dicom::tags::specific_character_set) {
-      m_character_sets.back() = dicom::CharacterSets(trimmed_value(reader.value(1024)));
+      m_character_sets.back() = dicom::CharacterSets(trimmed(reader.value(1024)));
     }
     check(reader);
   } else if (event == Event::sequence_begin && !reader.is_fragments()) {
@@ -315,7 +285,7 @@ void ValueChecks::check(dicom::DataSetReader& reader) {
   if (header.length == 0 || header.vr == Vr::SQ || is_bulk(header.vr)) {
     return;
   }
-  if (const std::size_t width = value_width(header.vr); width != 0) {
+  if (const std::size_t width = width_of(header.vr); width != 0) {
     if (header.length % width != 0) {
       add(reader, Severity::error, "value.length",
           fmt::format("{} bytes are no whole number of {} values", header.length, dicom::to_string(header.vr)));
@@ -357,7 +327,7 @@ void ValueChecks::check_texts(dicom::DataSetReader& reader, Vr vr) {
     const std::size_t end = is_single(vr) ? rest.size() : std::min(rest.find('\\'), rest.size());
     // Leading spaces count in texts where they are significant; a value is cut at its padding otherwise.
     if (!reported) {
-      const std::string_view value = trimmed_value(rest.substr(0, end));
+      const std::string_view value = trimmed(rest.substr(0, end));
       if (vr == Vr::UI) {  // the rest of its form is looked at by dicom::inspect
         reported = !dicom::uid_defect(value) && !has_known_arcs(value);
         if (reported) {
@@ -374,7 +344,7 @@ void ValueChecks::check_texts(dicom::DataSetReader& reader, Vr vr) {
     rest.remove_prefix(end + 1);
     ++count;
   }
-  const bool empty = trimmed_value(text).empty();
+  const bool empty = trimmed(text).empty();
   if (!empty && bytes.size() == reader.header().length && dicom::find_entry(reader.header().tag) != nullptr) {
     check_count(reader, count);
   }

@@ -1,6 +1,7 @@
 #include <kuva/core/patient_id.hpp>
 #include <kuva/hl7/field_names.hpp>
 #include <kuva/sandbox/adt_service.hpp>
+#include <kuva/sandbox/patient_tags.hpp>
 
 #include <fmt/format.h>
 

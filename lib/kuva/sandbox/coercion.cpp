@@ -3,6 +3,7 @@
 #include <kuva/dicom/reader.hpp>
 #include <kuva/hl7/escape.hpp>
 #include <kuva/sandbox/coercion.hpp>
+#include <kuva/sandbox/patient_tags.hpp>
 
 #include <zlib.h>
 

@@ -1,8 +1,8 @@
+#include <kuva/core/database.hpp>
 #include <kuva/sandbox/patients.hpp>
 
 #include <fmt/format.h>
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,14 +13,7 @@ namespace {
 
 constexpr const char* k_columns = "key,id,namespace,oid,oid_type,type,name,birth_date,sex,into_key";
 
-template <typename Work>
-auto with_local_errors(const Work& work) {
-  try {
-    return work();
-  } catch (const SQLite::Exception& exception) {
-    throw Error(kind("local.write"), fmt::format("the sandbox's patients: {}", exception.what()));
-  }
-}
+constexpr std::string_view k_patients_database = "the sandbox's patients";
 
 // "Patient[id=...]", as dcm4chee-arc writes it.
 std::string patient(const hl7::PatientIdentifier& identifier) {
@@ -70,7 +63,7 @@ struct Patients::Database {
 };
 
 Patients::Patients(const std::filesystem::path& file, bool durable)
-    : m_database(with_local_errors([&] { return std::make_unique<Database>(file, durable); })) {}
+    : m_database(with_database(k_patients_database, [&] { return std::make_unique<Database>(file, durable); })) {}
 
 Patients::~Patients() = default;
 
@@ -169,7 +162,7 @@ void Patients::link(std::int64_t key, std::int64_t into) {
 std::optional<PatientRefusal> Patients::update(const PatientRecord& record, MergedPolicy policy) {
   const std::lock_guard lock(m_mutex);
   try {
-    return with_local_errors([&]() -> std::optional<PatientRefusal> {
+    return with_database(k_patients_database, [&]() -> std::optional<PatientRefusal> {
       auto row = find(record.identifier, "PID-3");
       if (row && row->into) {
         return policy == MergedPolicy::ignore ? std::nullopt : std::optional(merged(*row, "PID-3"));
@@ -191,7 +184,7 @@ std::optional<PatientRefusal> Patients::merge(const hl7::PatientIdentifier& prio
                                               MergedPolicy policy) {
   const std::lock_guard lock(m_mutex);
   try {
-    return with_local_errors([&]() -> std::optional<PatientRefusal> {
+    return with_database(k_patients_database, [&]() -> std::optional<PatientRefusal> {
       auto into = find(record.identifier, "PID-3");
       const auto from = find(prior, "MRG-1");
       const bool is_same = from && into ? from->key == into->key : hl7::may_be_same_patient(prior, record.identifier);
@@ -232,7 +225,7 @@ std::optional<PatientRefusal> Patients::change_identifier(const hl7::PatientIden
                                                           bool is_taken) {
   const std::lock_guard lock(m_mutex);
   try {
-    return with_local_errors([&]() -> std::optional<PatientRefusal> {
+    return with_database(k_patients_database, [&]() -> std::optional<PatientRefusal> {
       const auto from = find(prior, "MRG-1");
       if (from && from->into) {
         return policy == MergedPolicy::ignore ? std::nullopt : std::optional(merged(*from, "MRG-1"));
@@ -263,7 +256,7 @@ std::optional<PatientRefusal> Patients::change_identifier(const hl7::PatientIden
 std::optional<PatientRecord> Patients::current(const hl7::PatientIdentifier& identifier) {
   const std::lock_guard lock(m_mutex);
   try {
-    return with_local_errors([&]() -> std::optional<PatientRecord> {
+    return with_database(k_patients_database, [&]() -> std::optional<PatientRecord> {
       auto row = find(identifier, "");
       return row ? std::optional(survivor_of(std::move(*row)).record) : std::nullopt;
     });
@@ -276,7 +269,7 @@ std::vector<hl7::PatientIdentifier> Patients::aliases(const hl7::PatientIdentifi
   const std::lock_guard lock(m_mutex);
   std::vector<hl7::PatientIdentifier> all;
   try {
-    with_local_errors([&] {
+    with_database(k_patients_database, [&] {
       auto row = find(identifier, "");
       if (!row) {
         return;
@@ -299,7 +292,7 @@ std::vector<hl7::PatientIdentifier> Patients::aliases(const hl7::PatientIdentifi
 
 std::optional<Patients::Listed> Patients::next(std::int64_t after) {
   const std::lock_guard lock(m_mutex);
-  return with_local_errors([&]() -> std::optional<Listed> {
+  return with_database(k_patients_database, [&]() -> std::optional<Listed> {
     SQLite::Statement select(m_database->db,
                              fmt::format("SELECT {} FROM patient WHERE key>? ORDER BY key LIMIT 1", k_columns));
     select.bind(1, after);

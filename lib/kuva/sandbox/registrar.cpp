@@ -4,6 +4,7 @@
 #include <kuva/kos/build.hpp>
 #include <kuva/kos/read.hpp>
 #include <kuva/kos/write.hpp>
+#include <kuva/sandbox/patient_tags.hpp>
 #include <kuva/sandbox/registrar.hpp>
 #include <kuva/sandbox/rejection.hpp>
 #include <kuva/xds/data_types.hpp>
@@ -28,9 +29,6 @@ constexpr Tag k_modality{0x0008, 0x0060};
 constexpr Tag k_institution_name{0x0008, 0x0080};
 constexpr Tag k_timezone_offset{0x0008, 0x0201};
 constexpr Tag k_study_description{0x0008, 0x1030};
-constexpr Tag k_patient_name{0x0010, 0x0010};
-constexpr Tag k_birth_date{0x0010, 0x0030};
-constexpr Tag k_sex{0x0010, 0x0040};
 constexpr Tag k_body_part{0x0018, 0x0015};
 constexpr Tag k_series_number{0x0020, 0x0011};
 constexpr Tag k_instance_number{0x0020, 0x0013};

@@ -1,3 +1,4 @@
+#include <kuva/core/database.hpp>
 #include <kuva/core/error.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/sandbox/registry.hpp>
@@ -9,7 +10,6 @@
 #include <fmt/format.h>
 #include <openssl/rand.h>
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -41,14 +41,7 @@ constexpr const char* k_schema =
     "INSERT INTO state VALUES(0);"
     "PRAGMA user_version=1;";
 
-template <typename Work>
-auto translate(const Work& work) {
-  try {
-    return work();
-  } catch (const SQLite::Exception& exception) {
-    throw Error(kind("local.write"), fmt::format("the index of the registry failed: {}", exception.what()));
-  }
-}
+constexpr std::string_view k_registry_database = "the index of the registry failed";
 
 std::string to_xml(const xds::RegistryObjects& objects) {
   xml::Writer writer;
@@ -114,7 +107,7 @@ class RegistryIndex::Database {
       open(path);
     } catch (const SQLite::Exception&) {
       remove(path);
-      translate([&] { open(path); });
+      with_database(k_registry_database, [&] { open(path); });
     }
   }
 
@@ -160,7 +153,7 @@ RegistryIndex::RegistryIndex(const fs::path& path, PatientNow patient_now)
 RegistryIndex::~RegistryIndex() = default;
 
 std::uint64_t RegistryIndex::last_submission() {
-  return translate([this] {
+  return with_database(k_registry_database, [this] {
     SQLite::Statement& statement = m_database->prepare("SELECT last FROM state");
     const std::uint64_t last =
         statement.executeStep() ? static_cast<std::uint64_t>(statement.getColumn(0).getInt64()) : 0;
@@ -189,7 +182,7 @@ void RegistryIndex::add(std::uint64_t number, const xds::RegistryObjects& submis
     update.bind(2, normal_uuid(id));
     update.exec();
   };
-  translate([&] {
+  with_database(k_registry_database, [&] {
     SQLite::Transaction transaction(m_database->database());
     for (const xds::DocumentEntry& document : submission.documents) {
       put(RegistryKind::document, document, document.unique_id, study_of(document));
@@ -251,7 +244,7 @@ xds::RegistryObjects read_row(SQLite::Statement& statement) {
 }  // namespace
 
 void RegistryIndex::each(RegistryKind kind, const std::string& patient, const Take& take) {
-  translate([&] {
+  with_database(k_registry_database, [&] {
     SQLite::Statement& select =
         patient.empty() ? m_database->prepare("SELECT xml,status,patient FROM object WHERE kind=? ORDER BY number,id")
                         : m_database->prepare(
@@ -270,7 +263,7 @@ void RegistryIndex::each(RegistryKind kind, const std::string& patient, const Ta
 }
 
 void RegistryIndex::get(RegistryKind kind, const std::string& entry_uuid, xds::RegistryObjects& into) {
-  translate([&] {
+  with_database(k_registry_database, [&] {
     SQLite::Statement& select = m_database->prepare("SELECT xml,status,patient FROM object WHERE id=? AND kind=?");
     select.bind(1, normal_uuid(entry_uuid));
     select.bind(2, static_cast<int>(kind));
@@ -282,7 +275,7 @@ void RegistryIndex::get(RegistryKind kind, const std::string& entry_uuid, xds::R
 }
 
 void RegistryIndex::get_by_unique_id(RegistryKind kind, const std::string& unique_id, xds::RegistryObjects& into) {
-  translate([&] {
+  with_database(k_registry_database, [&] {
     SQLite::Statement& select =
         m_database->prepare("SELECT xml,status,patient FROM object WHERE unique_id=? AND kind=? ORDER BY number,id");
     select.bind(1, unique_id);
@@ -295,7 +288,7 @@ void RegistryIndex::get_by_unique_id(RegistryKind kind, const std::string& uniqu
 }
 
 std::vector<xds::Association> RegistryIndex::associations(const std::string& entry_uuid) {
-  return translate([&] {
+  return with_database(k_registry_database, [&] {
     xds::RegistryObjects found;
     SQLite::Statement& select =
         m_database->prepare("SELECT xml FROM association WHERE source=?1 OR target=?1 ORDER BY rowid");
@@ -309,7 +302,7 @@ std::vector<xds::Association> RegistryIndex::associations(const std::string& ent
 }
 
 std::optional<xds::DocumentEntry> RegistryIndex::manifest_of(const std::string& study_instance_uid) {
-  return translate([&]() -> std::optional<xds::DocumentEntry> {
+  return with_database(k_registry_database, [&]() -> std::optional<xds::DocumentEntry> {
     SQLite::Statement& select = m_database->prepare(
         "SELECT xml,status,patient FROM object WHERE study=? AND study<>'' AND status=? ORDER BY number DESC LIMIT 1");
     select.bind(1, study_instance_uid);
@@ -324,7 +317,7 @@ std::optional<xds::DocumentEntry> RegistryIndex::manifest_of(const std::string& 
 }
 
 bool RegistryIndex::knows_study(const std::string& study_instance_uid) {
-  return translate([&] {
+  return with_database(k_registry_database, [&] {
     SQLite::Statement& select = m_database->prepare("SELECT 1 FROM object WHERE study=? AND study<>'' LIMIT 1");
     select.bind(1, study_instance_uid);
     const bool is_known = select.executeStep();
@@ -334,7 +327,7 @@ bool RegistryIndex::knows_study(const std::string& study_instance_uid) {
 }
 
 std::uint64_t RegistryIndex::count(RegistryKind kind) {
-  return translate([&] {
+  return with_database(k_registry_database, [&] {
     SQLite::Statement& select = m_database->prepare("SELECT count(*) FROM object WHERE kind=?");
     select.bind(1, static_cast<int>(kind));
     const std::uint64_t count = select.executeStep() ? static_cast<std::uint64_t>(select.getColumn(0).getInt64()) : 0;
@@ -348,7 +341,7 @@ void RegistryIndex::move_patient(const std::string& patient) {
   if (now == patient) {
     return;
   }
-  translate([&] {
+  with_database(k_registry_database, [&] {
     SQLite::Statement& update = m_database->prepare("UPDATE object SET patient=? WHERE patient=?");
     update.bind(1, now);
     update.bind(2, patient);

@@ -1,9 +1,8 @@
+#include <kuva/core/database.hpp>
 #include <kuva/core/error.hpp>
 #include <kuva/workflow/batch_state.hpp>
 
 #include <fmt/format.h>
-
-#include <SQLiteCpp/SQLiteCpp.h>
 
 #include <charconv>
 
@@ -11,42 +10,27 @@ namespace kuva::workflow {
 
 namespace {
 
-// What goes wrong in a private temporary database is the disk or the memory of this machine.
-template <typename Work>
-auto translate(const Work& work) {
-  try {
-    return work();
-  } catch (const SQLite::Exception& exception) {
-    throw Error(kind("local.write"), fmt::format("temporary database of the batch: {}", exception.what()));
-  }
-}
+constexpr std::string_view k_batch_database = "temporary database of the batch";
 
-SQLite::Database open_temporary() {
-  // An empty name is a private database on disk that goes away when it is closed.
-  SQLite::Database database("", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-  database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;");
-  database.exec(
-      "CREATE TABLE instance (uid TEXT PRIMARY KEY, path BLOB, study TEXT, series TEXT) WITHOUT ROWID;"
-      "CREATE TABLE study (number INTEGER PRIMARY KEY, uid TEXT UNIQUE, instances INTEGER, invalid INTEGER, bytes "
-      "INTEGER,"
-      " patient_id TEXT, issuer TEXT, name TEXT, birth_date TEXT, sex TEXT, accession TEXT, date TEXT);"
-      "CREATE TABLE series (study INTEGER, uid TEXT, modality TEXT, PRIMARY KEY (study, uid)) WITHOUT ROWID;"
-      "CREATE TABLE finding (study INTEGER, rule TEXT, PRIMARY KEY (study, rule)) WITHOUT ROWID;"
-      "CREATE TABLE fact (rule TEXT, scope TEXT, value BLOB, PRIMARY KEY (rule, scope)) WITHOUT ROWID;"
-      "CREATE TABLE number (study TEXT, series TEXT, number INTEGER, times INTEGER, PRIMARY KEY (study, series, "
-      "number))"
-      " WITHOUT ROWID;"
-      "CREATE TABLE trait (study TEXT, kind INTEGER, value TEXT, times INTEGER, PRIMARY KEY (study, kind, value))"
-      " WITHOUT ROWID;"
-      "CREATE TABLE rejected (uid TEXT PRIMARY KEY, study TEXT) WITHOUT ROWID;"
-      "BEGIN");
-  return database;
-}
+constexpr const char* k_batch_tables =
+    "CREATE TABLE instance (uid TEXT PRIMARY KEY, path BLOB, study TEXT, series TEXT) WITHOUT ROWID;"
+    "CREATE TABLE study (number INTEGER PRIMARY KEY, uid TEXT UNIQUE, instances INTEGER, invalid INTEGER, bytes "
+    "INTEGER,"
+    " patient_id TEXT, issuer TEXT, name TEXT, birth_date TEXT, sex TEXT, accession TEXT, date TEXT);"
+    "CREATE TABLE series (study INTEGER, uid TEXT, modality TEXT, PRIMARY KEY (study, uid)) WITHOUT ROWID;"
+    "CREATE TABLE finding (study INTEGER, rule TEXT, PRIMARY KEY (study, rule)) WITHOUT ROWID;"
+    "CREATE TABLE fact (rule TEXT, scope TEXT, value BLOB, PRIMARY KEY (rule, scope)) WITHOUT ROWID;"
+    "CREATE TABLE number (study TEXT, series TEXT, number INTEGER, times INTEGER, PRIMARY KEY (study, series, "
+    "number))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE trait (study TEXT, kind INTEGER, value TEXT, times INTEGER, PRIMARY KEY (study, kind, value))"
+    " WITHOUT ROWID;"
+    "BEGIN";
 
 }  // namespace
 
 struct BatchState::Database {
-  SQLite::Database db = open_temporary();
+  SQLite::Database db = open_temporary_database(k_batch_tables);
   SQLite::Statement insert_instance{db, "INSERT OR IGNORE INTO instance VALUES (?, ?, ?, ?)"};
   SQLite::Statement select_instance{db, "SELECT path, study, series FROM instance WHERE uid = ?"};
   SQLite::Statement select_study{
@@ -74,13 +58,13 @@ constexpr std::string_view k_key_object_selection = "1.2.840.10008.5.1.4.1.1.88.
 
 }  // namespace
 
-BatchState::BatchState() : m_database(translate([] { return std::make_unique<Database>(); })) {}
+BatchState::BatchState() : m_database(with_database(k_batch_database, [] { return std::make_unique<Database>(); })) {}
 
 BatchState::~BatchState() = default;
 
 std::optional<BatchState::Known> BatchState::remember(const dicom::InstanceAttributes& attributes,
                                                       const std::string& path) {
-  return translate([&]() -> std::optional<Known> {
+  return with_database(k_batch_database, [&]() -> std::optional<Known> {
     SQLite::Statement& insert = m_database->insert_instance;
     insert.bindNoCopy(1, attributes.sop_instance_uid);
     insert.bindNoCopy(2, path.data(), static_cast<int>(path.size()));
@@ -102,7 +86,7 @@ std::optional<BatchState::Known> BatchState::remember(const dicom::InstanceAttri
 
 std::optional<BatchState::StudyFacts> BatchState::add_to_study(const dicom::InstanceAttributes& attributes,
                                                                std::uint64_t size, bool ok) {
-  return translate([&]() -> std::optional<StudyFacts> {
+  return with_database(k_batch_database, [&]() -> std::optional<StudyFacts> {
     SQLite::Statement& select = m_database->select_study;
     select.bindNoCopy(1, attributes.study_instance_uid);
     std::optional<StudyFacts> facts;
@@ -150,7 +134,7 @@ std::optional<BatchState::StudyFacts> BatchState::add_to_study(const dicom::Inst
 }
 
 void BatchState::add_study_finding(const std::string& study_instance_uid, const std::string& rule) {
-  translate([&] {
+  with_database(k_batch_database, [&] {
     SQLite::Statement& insert = m_database->insert_finding;
     insert.bindNoCopy(1, rule);
     insert.bindNoCopy(2, study_instance_uid);
@@ -160,7 +144,7 @@ void BatchState::add_study_finding(const std::string& study_instance_uid, const 
 }
 
 bool BatchState::agrees(const std::string& rule, const std::string& scope, const std::string& value) {
-  return translate([&] {
+  return with_database(k_batch_database, [&] {
     SQLite::Statement& insert = m_database->insert_fact;
     insert.bindNoCopy(1, rule);
     insert.bindNoCopy(2, scope);
@@ -182,7 +166,7 @@ bool BatchState::agrees(const std::string& rule, const std::string& scope, const
 }
 
 void BatchState::note_for_view(const dicom::InstanceAttributes& attributes) {
-  translate([&] {
+  with_database(k_batch_database, [&] {
     std::int64_t number = 0;
     const std::string& text = attributes.instance_number;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -221,7 +205,7 @@ void BatchState::note_rejected(const std::string& study_instance_uid, const std:
 }
 
 BatchState::View BatchState::view_of(const std::string& study_instance_uid) {
-  return translate([&] {
+  return with_database(k_batch_database, [&] {
     View view;
     SQLite::Statement numbers(m_database->db,
                               "SELECT max(number) - min(number) + 1 - count(*), sum(times - 1) FROM number"
@@ -256,17 +240,17 @@ BatchState::View BatchState::view_of(const std::string& study_instance_uid) {
 
 void BatchState::for_each_study(const std::function<void(const Study&)>& visit) {
   // Errors of the visitor pass as they are.
-  auto studies = translate([&] {
+  auto studies = with_database(k_batch_database, [&] {
     return std::make_unique<SQLite::Statement>(
         m_database->db,
         "SELECT number, uid, instances, invalid, bytes,"
         " (SELECT count(*) FROM series WHERE series.study = study.number) FROM study ORDER BY number");
   });
-  auto modalities = translate([&] {
+  auto modalities = with_database(k_batch_database, [&] {
     return std::make_unique<SQLite::Statement>(
         m_database->db, "SELECT DISTINCT modality FROM series WHERE study = ? AND modality != '' ORDER BY modality");
   });
-  auto findings = translate([&] {
+  auto findings = with_database(k_batch_database, [&] {
     return std::make_unique<SQLite::Statement>(m_database->db,
                                                "SELECT rule FROM finding WHERE study = ? ORDER BY rule");
   });
@@ -280,7 +264,7 @@ void BatchState::for_each_study(const std::function<void(const Study&)>& visit) 
     return values;
   };
   const auto next = [&]() -> std::optional<Study> {
-    return translate([&]() -> std::optional<Study> {
+    return with_database(k_batch_database, [&]() -> std::optional<Study> {
       if (!studies->executeStep()) {
         return std::nullopt;
       }

@@ -1,10 +1,10 @@
+#include <kuva/core/database.hpp>
 #include <kuva/core/error.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/workflow/merge_history.hpp>
 
 #include <fmt/format.h>
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -16,14 +16,7 @@ namespace kuva::workflow {
 
 namespace {
 
-template <typename Work>
-auto with_local_errors(const Work& work) {
-  try {
-    return work();
-  } catch (const SQLite::Exception& exception) {
-    throw Error(kind("local.write"), fmt::format("the history of merges: {}", exception.what()));
-  }
-}
+constexpr std::string_view k_merge_database = "the history of merges";
 
 FileDescriptor lock_directory(const std::filesystem::path& directory) {
   std::error_code error;
@@ -63,14 +56,14 @@ struct MergeHistory::Database {
 };
 
 MergeHistory::MergeHistory(const std::filesystem::path& directory, bool dry) : m_lock(lock_directory(directory)) {
-  m_database =
-      with_local_errors([&] { return std::make_unique<Database>((directory / "merges.sqlite").string(), dry); });
+  m_database = with_database(k_merge_database,
+                             [&] { return std::make_unique<Database>((directory / "merges.sqlite").string(), dry); });
 }
 
 MergeHistory::~MergeHistory() = default;
 
 std::optional<MergeHistory::Entry> MergeHistory::disappeared(const hl7::PatientIdentifier& patient) const {
-  return with_local_errors([&]() -> std::optional<Entry> {
+  return with_database(k_merge_database, [&]() -> std::optional<Entry> {
     SQLite::Statement select(
         m_database->db, "SELECT from_cx, into_cx, control_id, state FROM merge WHERE from_id = ? ORDER BY rowid DESC");
     select.bind(1, patient.id);
@@ -87,7 +80,7 @@ std::optional<MergeHistory::Entry> MergeHistory::disappeared(const hl7::PatientI
 }
 
 void MergeHistory::save_sent(const Entry& entry) {
-  with_local_errors([&] {
+  with_database(k_merge_database, [&] {
     SQLite::Statement insert(m_database->db, "INSERT OR REPLACE INTO merge VALUES (?, ?, ?, ?, 0, ?)");
     insert.bind(1, entry.from.id);
     insert.bind(2, entry.from.to_string());
@@ -99,7 +92,7 @@ void MergeHistory::save_sent(const Entry& entry) {
 }
 
 void MergeHistory::save_applied(const Entry& entry) {
-  with_local_errors([&] {
+  with_database(k_merge_database, [&] {
     SQLite::Statement update(m_database->db, "UPDATE merge SET state = 1, saved_at = ? WHERE control_id = ?");
     update.bind(1, to_rfc3339(std::chrono::system_clock::now()));
     update.bind(2, entry.control_id);
@@ -108,7 +101,7 @@ void MergeHistory::save_applied(const Entry& entry) {
 }
 
 void MergeHistory::forget(const Entry& entry) {
-  with_local_errors([&] {
+  with_database(k_merge_database, [&] {
     SQLite::Statement remove(m_database->db, "DELETE FROM merge WHERE control_id = ?");
     remove.bind(1, entry.control_id);
     remove.exec();

@@ -1,3 +1,4 @@
+#include <kuva/core/database.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/uid.hpp>
@@ -5,8 +6,6 @@
 #include <kuva/workflow/registration.hpp>
 
 #include <fmt/format.h>
-
-#include <SQLiteCpp/SQLiteCpp.h>
 
 #include <algorithm>
 
@@ -20,29 +19,16 @@ constexpr std::uint64_t k_largest_file = 256U << 20U;
 constexpr std::size_t k_records_a_transaction = 500;
 constexpr std::string_view k_unavailable = "UNAVAILABLE";
 
-template <typename Work>
-auto translate(const Work& work) {
-  try {
-    return work();
-  } catch (const SQLite::Exception& exception) {
-    throw Error(kind("local.write"), fmt::format("temporary database of what waits: {}", exception.what()));
-  }
-}
+constexpr std::string_view k_waiting_database = "temporary database of what waits";
 
-SQLite::Database open_temporary() {
-  // An empty name is a private database on disk that goes away when it is closed.
-  SQLite::Database database("", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-  database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;");
-  database.exec(
-      "CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT, record TEXT);"
-      "CREATE INDEX waiting_study ON waiting (study, number);");
-  return database;
-}
+constexpr const char* k_waiting_tables =
+    "CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, study TEXT, record TEXT);"
+    "CREATE INDEX waiting_study ON waiting (study, number);";
 
 }  // namespace
 
 struct Registrations::Waiting {
-  SQLite::Database db = open_temporary();
+  SQLite::Database db = open_temporary_database(k_waiting_tables);
   SQLite::Statement insert{db, "INSERT INTO waiting(study, record) VALUES (?, ?)"};
   SQLite::Statement of_study{
       db, "SELECT number, record FROM waiting WHERE study = ? AND number > ? ORDER BY number LIMIT 1"};
@@ -81,7 +67,7 @@ Registrations::Registrations(RecordSink& sink, Observer& observer, TransactionSt
       m_observer(observer),
       m_store(store),
       m_directory(std::move(directory)),
-      m_waiting(translate([] { return std::make_unique<Waiting>(); })) {
+      m_waiting(with_database(k_waiting_database, [] { return std::make_unique<Waiting>(); })) {
   std::error_code error;
   fs::create_directories(m_directory, error);
   if (error) {
@@ -169,7 +155,7 @@ void Registrations::emit(const Json& record) {
     m_sink.emit(own);
     return;
   }
-  translate([&] { m_waiting->add(string_at(own, "StudyInstanceUID"), own); });
+  with_database(k_waiting_database, [&] { m_waiting->add(string_at(own, "StudyInstanceUID"), own); });
 }
 
 void Registrations::take(const dimse::AvailabilityNotification& notification) {
@@ -190,7 +176,7 @@ void Registrations::take(const dimse::AvailabilityNotification& notification) {
   }
   save(study);
   std::uint64_t registered = 0;
-  translate([&] {
+  with_database(k_waiting_database, [&] {
     std::int64_t number = 0;
     do {
       m_waiting->of_study.bind(1, study);
@@ -225,7 +211,7 @@ void Registrations::leave_pending() {
   };
   std::int64_t number = 0;
   for (;;) {
-    Json record = translate([&] {
+    Json record = with_database(k_waiting_database, [&] {
       m_waiting->next.bind(1, number);
       return Waiting::read(m_waiting->next, number);
     });

@@ -152,9 +152,9 @@ class Transports {
 };
 
 // Reads the input and makes orders of it.
-class Dispatcher {
+class OrderDispatcher {
  public:
-  Dispatcher(RetrieveRun& run, OrderQueue& queue) : m_run(run), m_queue(queue) {}
+  OrderDispatcher(RetrieveRun& run, OrderQueue& queue) : m_run(run), m_queue(queue) {}
 
   void take_options() {
     const RetrieveSettings& settings = m_run.settings();
@@ -482,7 +482,7 @@ void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Account
       });
     }
     try {
-      Dispatcher dispatcher(run, queue);
+      OrderDispatcher dispatcher(run, queue);
       dispatcher.take_options();
       if (source != nullptr) {
         Inventory inventory(*source);
