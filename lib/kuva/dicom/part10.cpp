@@ -33,7 +33,7 @@ std::uint32_t u32(std::string_view bytes, std::size_t at) {
   return std::uint32_t{u16(bytes, at)} | std::uint32_t{u16(bytes, at + 2)} << 16;
 }
 
-std::string trimmed(std::string_view value) {
+std::string trimmed_text(std::string_view value) {
   while (!value.empty() && (value.back() == ' ' || value.back() == '\0')) {
     value.remove_suffix(1);
   }
@@ -234,9 +234,9 @@ class MetaParser {
     } else if (tag == tags::implementation_class_uid) {
       take_uid(meta.implementation_class_uid, tag, value, offset);
     } else if (tag == tags::implementation_version_name) {
-      meta.implementation_version_name = trimmed(value);
+      meta.implementation_version_name = trimmed_text(value);
     } else if (tag == tags::source_application_entity_title) {
-      meta.source_application_entity_title = trimmed(value);
+      meta.source_application_entity_title = trimmed_text(value);
     }
   }
 

@@ -100,7 +100,7 @@ const Key* find_stored(Tag tag) {
   return key != k_stored.end() && key->tag == tag ? &*key : nullptr;
 }
 
-std::string_view trimmed(std::string_view value) {
+std::string_view unpadded(std::string_view value) {
   const auto end = value.find_last_not_of(std::string_view("\0 ", 2));
   return value.substr(0, end == std::string_view::npos ? 0 : end + 1);
 }
@@ -136,7 +136,7 @@ void AttributeCollector::take(dicom::DataSetReader& reader) {
     return;
   }
   if (header.tag == dicom::tags::specific_character_set) {
-    m_character_sets = dicom::CharacterSets(trimmed(reader.value(k_longest_value)));
+    m_character_sets = dicom::CharacterSets(unpadded(reader.value(k_longest_value)));
     return;
   }
   const Key* const key = find_stored(header.tag);
@@ -149,9 +149,9 @@ void AttributeCollector::take(dicom::DataSetReader& reader) {
   if (!dicom::is_string(entry->vr)) {
     value = reader.big_endian() ? swapped(raw) : std::string(raw);  // all of them are US
   } else if (dicom::uses_character_set(entry->vr)) {
-    value = trimmed(m_character_sets.decode(raw, entry->vr).text);
+    value = unpadded(m_character_sets.decode(raw, entry->vr).text);
   } else {
-    value = trimmed(raw);
+    value = unpadded(raw);
   }
   dicom::DataSet& target = key->level == QueryLevel::image    ? m_attributes.instance
                            : key->level == QueryLevel::series ? m_attributes.series

@@ -195,7 +195,7 @@ void BatchState::note_for_view(const dicom::InstanceAttributes& attributes) {
 }
 
 void BatchState::note_rejected(const std::string& study_instance_uid, const std::string& sop_instance_uid) {
-  translate([&] {
+  with_database(k_batch_database, [&] {
     SQLite::Statement& insert = m_database->insert_rejected;
     insert.bindNoCopy(1, sop_instance_uid);
     insert.bindNoCopy(2, study_instance_uid);
