@@ -253,7 +253,9 @@ TEST_CASE("the tables that were made of GDCM's dictionaries say what GDCM says")
                  {"SIEMENS MR HEADER", {0x0019, 0x100C}},
                  {"Philips Imaging DD 001", {0x2001, 0x1003}},
                  {"NOBODY", {0x0019, 0x100C}}};
-  for (const auto& [creator, tag] : samples) {
+  for (const auto& sample : samples) {
+    const char* const creator = sample.creator;
+    const Tag tag = sample.tag;
     CAPTURE(creator);
     const gdcm::PrivateTag key(tag.group, static_cast<std::uint16_t>(tag.element & 0xFFU), creator);
     const char* const vr = gdcm::VR::GetVRString(dicts.GetPrivateDict().GetDictEntry(key).GetVR());

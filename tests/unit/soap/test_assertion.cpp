@@ -279,7 +279,8 @@ TEST_CASE("signature wrapping") {
       {"another element with it as xml:id",
        envelope(pieces.whole, "<x xml:id=\"" + read_assertion(pieces.whole).id + "\"/>")},
   };
-  for (const auto& [name, message] : attacks) {
+  for (const auto& [attack, message] : attacks) {
+    const auto& name = attack;  // doctest captures by a lambda
     CAPTURE(name);
     const std::string code = refusal(message);
     CHECK_MESSAGE(code.starts_with("soap.assertion."), code);
@@ -471,7 +472,8 @@ TEST_CASE("other programs agree") {
       {"envelope.xml", envelope(assertion())},
       {"holder.xml",
        envelope(make_security_header(holder, key.get(), make_assertion(holder, *key, user(), facts(), now()), now()))}};
-  for (const auto& [name, text] : messages) {
+  for (const auto& [file_name, text] : messages) {
+    const auto& name = file_name;
     CAPTURE(name);
     const std::string file = directory.write(name, text);
     const auto verified =

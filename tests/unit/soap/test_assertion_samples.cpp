@@ -89,7 +89,8 @@ TEST_CASE("assertions that others made") {
       {"xua/nhn-assertion-kj.stripped.xml", k_sound},
       {"xua/nhn-assertion-kj.xml", k_changed},
   };
-  for (const auto& [name, result] : expected) {
+  for (const auto& [sample, result] : expected) {
+    const auto& name = sample;  // doctest captures by a lambda
     CAPTURE(name);
     CHECK(outcome(kuva::read_small_file(*samples / name, 1U << 20U)) == result);
   }

@@ -123,10 +123,11 @@ TEST_CASE("what can be asked for is asked for, the rest is chosen here") {
 
 TEST_CASE("text is looked for in titles, codes, authors and references") {
   QuerySettings settings = settings_of_patient();
-  for (const auto& [text, found] : std::vector<std::pair<std::string, Names>>{{"title 1?", {"13", "12", "11", "14"}},
-                                                                              {"IMAGING*study", {"13", "12", "14"}},
-                                                                              {"a1", {"13", "11"}},
-                                                                              {"010181", {}}}) {
+  for (const auto& [pattern, found] : std::vector<std::pair<std::string, Names>>{{"title 1?", {"13", "12", "11", "14"}},
+                                                                                 {"IMAGING*study", {"13", "12", "14"}},
+                                                                                 {"a1", {"13", "11"}},
+                                                                                 {"010181", {}}}) {
+    const auto& text = pattern;  // doctest captures by a lambda
     CAPTURE(text);
     settings.text = text;
     FakeRegistry registry;
