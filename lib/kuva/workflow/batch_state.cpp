@@ -25,6 +25,7 @@ constexpr const char* k_batch_tables =
     " WITHOUT ROWID;"
     "CREATE TABLE trait (study TEXT, kind INTEGER, value TEXT, times INTEGER, PRIMARY KEY (study, kind, value))"
     " WITHOUT ROWID;"
+    "CREATE TABLE rejected (uid TEXT PRIMARY KEY, study TEXT) WITHOUT ROWID;"
     "BEGIN";
 
 }  // namespace

@@ -275,8 +275,9 @@ class Merger {
       m_history.save_applied(entry);
     } else if (!repeated && delivery.error->kind().error_class != ErrorClass::indeterminate) {
       m_history.forget(entry);  // refused, or it never went out
-    } else if (repeated && delivery.answer) {
-      m_history.forget(entry);  // the archive says that it is not done
+    } else if (repeated && delivery.answer && delivery.error->kind().error_class == ErrorClass::permanent) {
+      m_history.forget(
+          entry);  // the archive refuses it for good, so it is not done; trouble of its own says nothing of it
     }
     conclude(record, k_merge_tool, delivery, secrets);
     m_failed += delivery.applied() ? 0 : 1;
