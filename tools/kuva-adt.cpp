@@ -4,7 +4,6 @@
 #include <kuva/workflow/adt.hpp>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -94,20 +93,12 @@ void add_options(CLI::App& app, Options& options) {
   kuva::cli::add_hl7_options(app, options.target);
 }
 
-[[noreturn]] void usage(std::string what) { throw kuva::Error(kuva::kind("usage.argument"), std::move(what)); }
-
-bool is_dicom(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string head(132, '\0');
-  return file.read(head.data(), static_cast<std::streamsize>(head.size())) && head.substr(128) == "DICM";
-}
-
 void update(kuva::cli::Session& session, Options& options) {
   const auto target = kuva::cli::resolve_hl7_target(options.target, session.options().config);
   for (const std::string& text : options.sets) {
     const auto equals = text.find('=');
     if (equals == std::string::npos || !kuva::hl7::Position::parse(text.substr(0, equals))) {
-      usage("--set: '" + text + "' is not of the form PID-11.3=VALUE");
+      throw kuva::cli::usage_error("--set: '" + text + "' is not of the form PID-11.3=VALUE");
     }
     options.row[text.substr(0, equals)] = text.substr(equals + 1);
   }
@@ -117,13 +108,13 @@ void update(kuva::cli::Session& session, Options& options) {
   };
   const auto& paths = options.input.paths;
   if (!options.row.empty() == !paths.empty()) {
-    usage(paths.empty() ? "name a patient with --id, or files of rows or DICOM"
-                        : "give the patient's data in options or in files, not both");
+    throw kuva::cli::usage_error(paths.empty() ? "name a patient with --id, or files of rows or DICOM"
+                                               : "give the patient's data in options or in files, not both");
   }
   if (paths.empty()) {
     kuva::cli::OptionRow row(options.row);
     run(row);
-  } else if (std::all_of(paths.begin(), paths.end(), is_dicom)) {
+  } else if (std::all_of(paths.begin(), paths.end(), kuva::workflow::holds_dicom)) {
     const auto input = session.open_input(options.input);
     kuva::workflow::DicomRows rows(*input);
     run(rows);
@@ -135,19 +126,14 @@ void update(kuva::cli::Session& session, Options& options) {
 
 void receive(kuva::cli::Session& session, const Options& options) {
   kuva::workflow::ReceiveSettings settings;
-  const auto colon = options.listen.rfind(':');
-  const std::string port = options.listen.substr(colon == std::string::npos ? 0 : colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string::npos ||
-      std::stoul(port) > 65535) {
-    usage("receive needs --listen PORT or HOST:PORT");
+  const auto endpoint = kuva::cli::parse_endpoint(options.listen, true);
+  const auto port = kuva::cli::parse_port(options.listen, true);
+  if (!endpoint && !port) {
+    throw kuva::cli::usage_error("receive needs --listen PORT or HOST:PORT");
   }
-  settings.bind = {colon == std::string::npos ? "127.0.0.1" : options.listen.substr(0, colon),
-                   static_cast<std::uint16_t>(std::stoul(port))};
-  settings.tls = options.target.tls.value_or(true);
-  settings.tls_settings.ca_file = options.target.tls_ca;
-  settings.tls_settings.certificate_file = options.target.tls_cert;
-  settings.tls_settings.key_file = options.target.tls_key;
-  settings.tls_settings.passphrase_file = options.target.tls_passphrase_file;
+  settings.bind = endpoint ? *endpoint : kuva::net::Endpoint{"127.0.0.1", *port};
+  settings.tls = options.target.tls.tls.value_or(true);
+  options.target.tls.apply_files(settings.tls_settings);
   settings.directory = options.directory;
   settings.count = options.count;
   kuva::workflow::adt_receive(session.sink(), session.observer(), session.accounting(), settings, options.settings,
@@ -157,7 +143,7 @@ void receive(kuva::cli::Session& session, const Options& options) {
 std::unique_ptr<kuva::workflow::InputSource> open_messages(kuva::cli::Session& session, const Options& options) {
   const auto& paths = options.input.paths;
   if (paths.empty() || std::find(paths.begin(), paths.end(), "-") != paths.end()) {
-    usage("name files of HL7 messages");
+    throw kuva::cli::usage_error("name files of HL7 messages");
   }
   return session.open_input(options.input);
 }
@@ -167,7 +153,7 @@ void run(kuva::cli::Session& session, Options& options) {
   const auto stop = session.stop_token();
   switch (options.command) {
     case Command::none:
-      usage("say what to do: update, send, show, check or receive");
+      throw kuva::cli::usage_error("say what to do: update, send, show, check or receive");
     case Command::update:
       return update(session, options);
     case Command::receive:

@@ -104,15 +104,7 @@ void add_hl7_options(CLI::App& app, Hl7Options& options) {
       ->type_name("TARGET");
   group(app.add_option("--host", options.host, "Host of the peer"))->type_name("HOST");
   group(add_number(app, "--port", options.port, 1, 65535, "Port of the peer"));
-  group(add_choice<std::optional<bool>>(app, "--security", options.tls, {{"tls", true}, {"plain", false}},
-                                        "TLS (default), or plain text"));
-  group(app.add_option("--tls-ca", options.tls_ca, "CA certificates that sign the peer's (PEM)"))->type_name("FILE");
-  group(app.add_option("--tls-cert", options.tls_cert, "Our certificate chain (PEM)"))->type_name("FILE");
-  group(app.add_option("--tls-key", options.tls_key, "Our private key (PEM)"))->type_name("FILE");
-  group(app.add_option("--tls-passphrase-file", options.tls_passphrase_file, "File with the key's passphrase"))
-      ->type_name("FILE");
-  group(app.add_option("--tls-name", options.tls_name, "Name that the peer's certificate is for, if not the host"))
-      ->type_name("NAME");
+  add_tls_options(app, options.tls, k_hl7_group);
   group(app.add_option("--sending", options.sending, "Who we are: MSH-3 and MSH-4"))->type_name("APPLICATION|FACILITY");
   group(app.add_option("--receiving", options.receiving, "Who the peer is: MSH-5 and MSH-6"))
       ->type_name("APPLICATION|FACILITY");
@@ -163,15 +155,9 @@ workflow::Hl7Target resolve_hl7_target(const Hl7Options& options, const std::str
   if (options.port != 0) {
     target.endpoint.port = static_cast<std::uint16_t>(options.port);
   }
-  target.tls = options.tls.value_or(target.tls);
-  replace(target.tls_settings.ca_file, options.tls_ca);
-  if (!options.tls_cert.empty()) {
-    target.tls_settings.pkcs12_file.clear();
-  }
-  replace(target.tls_settings.certificate_file, options.tls_cert);
-  replace(target.tls_settings.key_file, options.tls_key);
-  replace(target.tls_settings.passphrase_file, options.tls_passphrase_file);
-  replace(target.tls_settings.server_name, options.tls_name);
+  target.tls = options.tls.tls.value_or(target.tls);
+  options.tls.apply_files(target.tls_settings);
+  replace(target.tls_settings.server_name, options.tls.name);
   if (!options.sending.empty()) {
     std::tie(target.sending_application, target.sending_facility) = parse_application(options.sending, "--sending");
   }

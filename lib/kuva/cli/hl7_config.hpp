@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/cli/peer_options.hpp>
 #include <kuva/cli/toml_reader.hpp>
 #include <kuva/workflow/hl7_target.hpp>
 
@@ -18,12 +19,7 @@ struct Hl7Options {
   std::string target;
   std::string host;
   unsigned port = 0;
-  std::optional<bool> tls;
-  std::string tls_ca;
-  std::string tls_cert;
-  std::string tls_key;
-  std::string tls_passphrase_file;
-  std::string tls_name;
+  TlsOptions tls;
   std::string sending;    // APPLICATION|FACILITY
   std::string receiving;  // the same
   std::string charset;

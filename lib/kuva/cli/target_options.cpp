@@ -13,34 +13,6 @@ namespace {
 
 constexpr const char* k_group = "Target";
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || port == 0) {
-    return std::nullopt;
-  }
-  return port;
-}
-
-// "host:port", "[v6 address]:port".
-std::optional<net::Endpoint> parse_endpoint(std::string_view text) {
-  const auto colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) {
-    return std::nullopt;
-  }
-  const auto port = parse_port(text.substr(colon + 1));
-  std::string_view host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.find(':') != std::string_view::npos) {
-    return std::nullopt;
-  }
-  if (!port || host.empty()) {
-    return std::nullopt;
-  }
-  return net::Endpoint{std::string(host), *port};
-}
-
 std::optional<workflow::Target> parse_address(const std::string& text) {
   const auto at = text.find('@');
   if (at == std::string::npos) {
@@ -121,15 +93,7 @@ void add_target_options(CLI::App& app, TargetOptions& options) {
   group(add_number(app, "--port", options.port, 1, 65535, "Port of the peer"));
   group(app.add_option("--called", options.called, "AE title of the peer"))->type_name("AET");
   group(app.add_option("--calling", options.calling, "Our AE title; KUVA where nothing says it"))->type_name("AET");
-  group(add_choice<std::optional<bool>>(app, "--security", options.tls, {{"tls", true}, {"plain", false}},
-                                        "TLS (default), or plain text"));
-  group(app.add_option("--tls-ca", options.tls_ca, "CA certificates that sign the peer's (PEM)"))->type_name("FILE");
-  group(app.add_option("--tls-cert", options.tls_cert, "Our certificate chain (PEM)"))->type_name("FILE");
-  group(app.add_option("--tls-key", options.tls_key, "Our private key (PEM)"))->type_name("FILE");
-  group(app.add_option("--tls-passphrase-file", options.tls_passphrase_file, "File with the key's passphrase"))
-      ->type_name("FILE");
-  group(app.add_option("--tls-name", options.tls_name, "Name that the peer's certificate is for, if not the host"))
-      ->type_name("NAME");
+  add_tls_options(app, options.tls, k_group);
   group(app.add_option("--trace", options.trace, "Write every association's messages here, a file each"))
       ->type_name("DIR");
   group(app.add_option("--bundle", options.bundle, "Pack what helps to explain the run into one masked file"))
@@ -161,32 +125,23 @@ ResolvedTarget resolve_target(const TargetOptions& options, const std::string& c
   if (target.calling_ae.empty()) {
     target.calling_ae = "KUVA";
   }
-  target.tls = options.tls.value_or(target.tls);
-  if (options.tls == false && target.listener) {
+  target.tls = options.tls.tls.value_or(target.tls);
+  if (options.tls.tls == false && target.listener) {
     target.listener->tls = false;
   }
-  const auto replace_tls = [&](net::TlsSettings& tls) {
-    replace(tls.ca_file, options.tls_ca);
-    if (!options.tls_cert.empty()) {
-      tls.pkcs12_file.clear();
-    }
-    replace(tls.certificate_file, options.tls_cert);
-    replace(tls.key_file, options.tls_key);
-    replace(tls.passphrase_file, options.tls_passphrase_file);
-  };
-  replace_tls(target.tls_settings);
-  replace(target.tls_settings.server_name, options.tls_name);
+  options.tls.apply_files(target.tls_settings);
+  replace(target.tls_settings.server_name, options.tls.name);
   if (target.listener) {
-    replace_tls(target.listener->tls_settings);
+    options.tls.apply_files(target.listener->tls_settings);
   }
   if (target.move && target.move->listener) {
-    replace_tls(target.move->listener->tls_settings);
+    options.tls.apply_files(target.move->listener->tls_settings);
   }
   if (target.xds) {
-    replace_tls(target.xds->tls);
+    options.tls.apply_files(target.xds->tls);
   }
   if (target.wado) {
-    replace_tls(target.wado->tls);
+    options.tls.apply_files(target.wado->tls);
   }
   if (!options.listen.empty()) {
     if (!target.listener) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/cli/peer_options.hpp>
 #include <kuva/workflow/target.hpp>
 
 #include <CLI/CLI.hpp>
@@ -17,12 +18,7 @@ struct TargetOptions {
   unsigned port = 0;
   std::string called;
   std::string calling;
-  std::optional<bool> tls;
-  std::string tls_ca;
-  std::string tls_cert;
-  std::string tls_key;
-  std::string tls_passphrase_file;
-  std::string tls_name;
+  TlsOptions tls;
   std::string trace;                             // directory for traces of the associations
   std::string bundle;                            // a file for a request for support
   std::string listen;                            // PORT or HOST:PORT

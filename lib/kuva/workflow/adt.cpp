@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <tuple>
 
@@ -424,6 +425,16 @@ void adt_receive(RecordSink& sink, Observer& observer, Accounting& accounting, c
   receiver.rethrow();
 }
 
+bool holds_dicom(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return true;
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string head(132, '\0');
+  return file.read(head.data(), static_cast<std::streamsize>(head.size())) && head.ends_with("DICM");
+}
+
 std::optional<Row> DicomRows::next() {
   while (const auto item = m_input.next()) {
     if (item->record) {
@@ -443,11 +454,15 @@ std::optional<Row> DicomRows::next() {
                   {"name", patient.patient_name},
                   {"birthDate", patient.patient_birth_date},
                   {"sex", patient.patient_sex}};
-    std::string key;
-    for (const auto& [name, value] : row.values) {
-      key += value + '\n';
+    const std::string key = patient.patient_id + '\n' + patient.issuer_of_patient_id;
+    const std::string said = patient.patient_name + '\n' + patient.patient_birth_date + '\n' + patient.patient_sex;
+    const auto [known, is_new] = m_seen.emplace(key, said);
+    if (is_new) {
+      return row;
     }
-    if (m_seen.emplace(key, true).second) {
+    if (known->second != said) {
+      row.defect =
+          Error(kind("hl7.row"), "name, birth date or sex differ from those in another file of the same patient");
       return row;
     }
   }

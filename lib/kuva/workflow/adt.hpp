@@ -44,7 +44,11 @@ struct ReceiveSettings {
 void adt_receive(RecordSink& sink, Observer& observer, Accounting& accounting, const ReceiveSettings& receive,
                  const AdtSettings& settings, std::stop_token stop);
 
-// A row for each different patient of DICOM files; files that are none are told to the observer and passed over.
+// A directory, or a file with "DICM" at offset 128 (PS3.10 7.1).
+bool holds_dicom(const std::string& path);
+
+// A row for each patient of DICOM files. What cannot be read is a row with a defect, and so is a file that says
+// otherwise of a patient than one before it: nobody knows which of them is right.
 class DicomRows : public RowSource {
  public:
   explicit DicomRows(InputSource& input) : m_input(input) {}
@@ -52,7 +56,7 @@ class DicomRows : public RowSource {
 
  private:
   InputSource& m_input;
-  std::map<std::string, bool> m_seen;
+  std::map<std::string, std::string> m_seen;  // what was said of each patient, by id and authority
 };
 
 }  // namespace kuva::workflow

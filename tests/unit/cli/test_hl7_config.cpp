@@ -95,7 +95,7 @@ TEST_CASE("options go before the file") {
   Hl7Options options;
   options.host = "other.example";
   options.port = 4000;
-  options.tls = false;
+  options.tls.tls = false;
   options.receiving = "X|Y";
   options.charset = "8859/15";
   options.acknowledgement_timeout = 7s;
