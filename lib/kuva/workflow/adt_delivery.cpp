@@ -156,6 +156,7 @@ Delivery Courier::deliver(const hl7::Message& message, const std::vector<std::st
   if (delivery.error && !delivery.answer && is_before_sending(*delivery.error)) {
     m_unreachable = delivery.error;
   }
+  delivery.in_doubt = doubt.has_value();
   if (doubt && !delivery.answer) {
     delivery.error = doubt;  // what failed after it does not take the doubt away
   }

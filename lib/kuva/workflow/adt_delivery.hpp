@@ -27,6 +27,7 @@ struct Delivery {
   std::optional<mllp::Answer> answer;
   std::optional<Error> error;  // none: AA or CA, for this very message
   unsigned attempts = 0;
+  bool in_doubt = false;  // an attempt went out and was not answered, whatever came of a later one
 
   bool applied() const { return answer && !error; }
 };

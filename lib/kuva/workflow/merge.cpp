@@ -273,9 +273,9 @@ class Merger {
     }
     if (delivery.applied()) {
       m_history.save_applied(entry);
-    } else if (!repeated && delivery.error->kind().error_class != ErrorClass::indeterminate) {
+    } else if (!repeated && !delivery.in_doubt) {
       m_history.forget(entry);  // refused, or it never went out
-    } else if (repeated && delivery.answer && delivery.error->kind().error_class == ErrorClass::permanent) {
+    } else if (delivery.answer && delivery.error->kind().error_class == ErrorClass::permanent) {
       m_history.forget(
           entry);  // the archive refuses it for good, so it is not done; trouble of its own says nothing of it
     }
