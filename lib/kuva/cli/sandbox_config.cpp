@@ -146,6 +146,7 @@ void read_assertion_rules(TomlReader& reader, sandbox::AssertionRules& rules) {
   assign(rules.trust.skew, reader.duration("skew"));
   assign(rules.purpose_attribute, reader.text("purpose_attribute"));
   rules.purposes = reader.texts("purposes");
+  assign(rules.patient_attribute, reader.text("patient_attribute"));
   assign(rules.registry_specifier_attribute, reader.text("registry_specifier_attribute"));
   rules.registry_specifiers = reader.texts("registry_specifiers");
   reader.finish();

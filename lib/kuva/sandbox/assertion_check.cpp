@@ -1,4 +1,5 @@
 #include <kuva/sandbox/assertion_check.hpp>
+#include <kuva/sandbox/registry_query.hpp>
 
 #include <fmt/format.h>
 
@@ -33,9 +34,22 @@ void demand(const soap::VerifiedAssertion& assertion, const std::string& name, c
   }
 }
 
+// An assertion says of whom the search is: one that names a patient is no key to others.
+void demand_patient(const soap::VerifiedAssertion& assertion, const std::string& name, const xds::StoredQuery& query) {
+  const soap::VerifiedAttribute* const attribute = name.empty() ? nullptr : assertion.attribute(name);
+  if (attribute == nullptr || attribute->texts.empty()) {
+    return;
+  }
+  for (const std::string& patient : patients_of(query)) {
+    if (std::find(attribute->texts.begin(), attribute->texts.end(), patient) == attribute->texts.end()) {
+      refuse("FailedAuthentication", "The query is for another patient than the assertion.");
+    }
+  }
+}
+
 }  // namespace
 
-void check_assertion(const AssertionRules& rules, const soap::Message& request, bool is_query,
+void check_assertion(const AssertionRules& rules, const soap::Message& request, const xds::StoredQuery* query,
                      std::chrono::system_clock::time_point now) {
   if (!rules.demanded) {
     return;
@@ -43,7 +57,8 @@ void check_assertion(const AssertionRules& rules, const soap::Message& request, 
   try {
     const soap::VerifiedAssertion assertion = soap::verify_assertion(request.envelope, rules.trust, now);
     demand(assertion, rules.purpose_attribute, rules.purposes);
-    if (is_query) {
+    if (query != nullptr) {
+      demand_patient(assertion, rules.patient_attribute, *query);
       demand(assertion, rules.registry_specifier_attribute, rules.registry_specifiers);
     }
   } catch (const soap::RequestRefused&) {

@@ -384,10 +384,12 @@ class Query {
   RegistryObjects m_found;
 };
 
+bool is_patient(const Parameter& parameter) {
+  return parameter.name == "$patientId" || parameter.name.ends_with("PatientId");
+}
+
 bool names_patient(const StoredQuery& query) {
-  return std::any_of(query.parameters.begin(), query.parameters.end(), [](const Parameter& parameter) {
-    return parameter.name == "$patientId" || parameter.name.ends_with("PatientId");
-  });
+  return std::any_of(query.parameters.begin(), query.parameters.end(), is_patient);
 }
 
 void check_home(const StoredQuery& query, const QueryRules& rules) {
@@ -534,6 +536,16 @@ QueryResponse answer_query(Registry& registry, const xds::ReadQuery& asked, cons
     }
   }
   return response;
+}
+
+std::vector<std::string> patients_of(const xds::StoredQuery& query) {
+  std::vector<std::string> patients;
+  for (const xds::Parameter& parameter : query.parameters) {
+    if (is_patient(parameter)) {
+      patients.insert(patients.end(), parameter.values.begin(), parameter.values.end());
+    }
+  }
+  return patients;
 }
 
 }  // namespace kuva::sandbox

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace kuva::sandbox {
 
@@ -18,6 +20,9 @@ struct QueryRules {
 // Answers a stored query (ITI TF-2 3.18.4.1.2.3, 3.38). Codes of errors are those of ITI TF-3 table 4.2.4.1-2.
 // Errors: local.write, from the index.
 xds::QueryResponse answer_query(Registry& registry, const xds::ReadQuery& asked, const QueryRules& rules);
+
+// The patients (CX) that a query names.
+std::vector<std::string> patients_of(const xds::StoredQuery& query);
 
 // Whether a document fits the parameters of FindDocuments and its relatives (patient, times, codes, status, ...).
 bool matches_document(const xds::DocumentEntry& document, const xds::StoredQuery& query);

@@ -142,7 +142,15 @@ class XdsService::Exchange {
   WebResponse verified() {
     WebResponse clock;
     apply_faults(m_faults, clock);
-    check_assertion(m_service.m_assertions, *m_message, m_transaction->point == FaultPoint::query,
+    std::optional<xds::StoredQuery> query;
+    if (m_transaction->point == FaultPoint::query) {
+      try {
+        query = xds::read_query_request(*m_message->body).query;
+      } catch (const Error&) {
+        query.emplace();  // what is no query is answered as such, once it is known who asks
+      }
+    }
+    check_assertion(m_service.m_assertions, *m_message, query ? &*query : nullptr,
                     std::chrono::system_clock::now() + clock.clock);
     return serve();
   }

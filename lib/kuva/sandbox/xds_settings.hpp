@@ -18,7 +18,8 @@ struct AssertionRules {
   bool demanded = false;
   soap::AssertionTrust trust;
   std::string purpose_attribute = "urn:oasis:names:tc:xspa:1.0:subject:purposeofuse";  // XSPA; empty: not looked at
-  std::vector<std::string> purposes;         // codes that are taken; empty: any
+  std::vector<std::string> purposes;  // codes that are taken; empty: any
+  std::string patient_attribute = "urn:oasis:names:tc:xacml:2.0:resource:resource-id";  // ITI-40; empty: not looked at
   std::string registry_specifier_attribute;  // demanded in queries; empty: not looked at
   std::vector<std::string> registry_specifiers;
 };
