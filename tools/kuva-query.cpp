@@ -55,8 +55,8 @@ void write(kuva::cli::Session& session, const QueryOptions& options, const Query
 }
 
 // An assertion says of whom the search is.
-kuva::workflow::RegistryClient::Security security(kuva::cli::Session& session, const QueryOptions& options,
-                                                  const QuerySettings& query, const kuva::workflow::Target& target) {
+kuva::soap::Security security(kuva::cli::Session& session, const QueryOptions& options, const QuerySettings& query,
+                              const kuva::workflow::Target& target) {
   auto assertions = kuva::cli::make_assertions(options.assertion, target, session.observer());
   if (!assertions) {
     return {};

@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
           }
         }
         if (const auto assertions = kuva::cli::make_assertions(options.assertion, target, session.observer())) {
-          settings.security_xml = kuva::workflow::UserAssertions::provider(assertions, {});
+          settings.security = kuva::workflow::UserAssertions::provider(assertions, {});
         }
         std::unique_ptr<kuva::workflow::InputSource> source;
         if ((settings.studies.empty() && settings.documents.empty()) || !options.input.paths.empty() ||

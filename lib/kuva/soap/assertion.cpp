@@ -1,6 +1,7 @@
 #include <kuva/core/patient_id.hpp>
 #include <kuva/core/time.hpp>
 #include <kuva/soap/assertion.hpp>
+#include <kuva/soap/message.hpp>
 #include <kuva/soap/xml_signature.hpp>
 #include <kuva/xml/document.hpp>
 #include <kuva/xml/namespaces.hpp>

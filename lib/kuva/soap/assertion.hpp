@@ -175,14 +175,11 @@ std::string extract_assertion(std::string_view text);
 // Errors: xua.assertion.
 AssertionFacts read_assertion(std::string_view assertion);
 
-// wsu:Id of the soap:Body that sender-vouches signs.
-inline constexpr std::string_view k_body_id = "body";
-
 // The content of wsse:Security for a call: the assertion by itself (bearer); or after a Timestamp that `key` signs,
 // with a reference to the assertion (holder-of-key; WSS SAML Token Profile 1.1, 3.5.1); or with a signature over
 // Timestamp, `body` and assertion (sender-vouches, 3.5.2). `body` is the soap:Body element as it will stand in the
-// envelope, with wsu:Id="body" and all its prefixes but soap declared in it. Self-contained: to be spliced in
-// unchanged. Errors: xua.key, xua.assertion.
+// envelope, with wsu:Id="body" (k_body_id) and all its prefixes but soap declared in it. Self-contained: to be spliced
+// in unchanged. Errors: xua.key, xua.assertion.
 std::string make_security_header(const AssertionSettings& settings, const SigningKey* key, std::string_view assertion,
                                  TimePoint now, std::string_view body = {});
 

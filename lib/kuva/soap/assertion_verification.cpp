@@ -1,6 +1,7 @@
 #include <kuva/core/base64.hpp>
 #include <kuva/core/time.hpp>
 #include <kuva/soap/assertion.hpp>
+#include <kuva/soap/key_value.hpp>
 #include <kuva/soap/xml_signature.hpp>
 #include <kuva/xml/document.hpp>
 #include <kuva/xml/namespaces.hpp>
@@ -20,11 +21,6 @@ constexpr std::string_view k_sender_vouches = "urn:oasis:names:tc:SAML:2.0:cm:se
 constexpr std::string_view k_holder_of_key = "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key";
 
 Error malformed(std::string message) { return Error(kind("soap.assertion.malformed"), std::move(message)); }
-
-std::string without_space(std::string text) {
-  std::erase_if(text, [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; });
-  return text;
-}
 
 xml::Element demand(const xml::Element& parent, std::string_view name_space, std::string_view name) {
   const auto found = parent.children(name_space, name);
@@ -112,15 +108,23 @@ bool has_value(const VerifiedAttribute* attribute) {
                      [](const std::string& text) { return !text.empty(); });
 }
 
-// The certificate of the holder's key, as the assertion names it.
-std::string holder_certificate(const xml::Element& confirmation) {
+// The holder's key, as the assertion names it: a certificate, or a SubjectPublicKeyInfo.
+std::string holder_in(const xml::Element& confirmation) {
   const auto data = confirmation.child(ns::saml, "SubjectConfirmationData");
   const auto key_info = data ? data->child(ns::ds, "KeyInfo") : std::nullopt;
+  if (const auto key_value = key_info ? key_info->child(ns::ds, "KeyValue") : std::nullopt) {
+    if (auto key = public_key_of(*key_value)) {
+      return *key;
+    }
+    throw Error(kind("soap.assertion.confirmation"),
+                "the holder's key in the assertion cannot be read, or is too weak");
+  }
   const auto x509 = key_info ? key_info->child(ns::ds, "X509Data") : std::nullopt;
   const auto certificate = x509 ? x509->child(ns::ds, "X509Certificate") : std::nullopt;
   const auto der = certificate ? base64_decode(without_space(certificate->text())) : std::nullopt;
   if (!der) {
-    throw Error(kind("soap.assertion.confirmation"), "the assertion does not hold the certificate of the holder's key");
+    throw Error(kind("soap.assertion.confirmation"),
+                "the assertion holds neither the certificate nor the key of its holder");
   }
   return *der;
 }
@@ -218,8 +222,8 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
   }
   if (result.confirmation != Confirmation::bearer) {
     const bool holder = result.confirmation == Confirmation::holder_of_key;
-    const std::string time = message.verify_message(trust, result.confirmation,
-                                                    holder ? holder_certificate(confirmation) : std::string(), now);
+    const std::string time =
+        message.verify_message(trust, result.confirmation, holder ? holder_in(confirmation) : std::string(), now);
     const auto timestamp = xml::Document::parse(time);
     const auto child_time = [&](std::string_view name) {
       const auto value = from_rfc3339(demand(timestamp.root(), ns::wsu, name).trimmed_text());

@@ -172,10 +172,11 @@ Reply Client::attempt(const Call& call, PartStore& store, const std::stop_token&
   content.message_id = id;
   content.to = m_url;
   content.reply_to = true;
-  if (call.security_xml) {
-    content.security_xml = call.security_xml();
-  }
   content.body_xml = call.body_xml;
+  content.body_is_signed = call.security.signs_body;
+  if (call.security.header) {
+    content.security_xml = call.security.header(write_body(content));
+  }
   const std::string envelope = write_envelope(content);
   if (call.mtom) {
     const auto frame = MultipartWriter::mtom(call.action);

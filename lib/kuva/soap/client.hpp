@@ -8,6 +8,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kuva::soap {
@@ -20,15 +21,21 @@ struct RetryPolicy {
   std::chrono::milliseconds longest_pause{30'000};
 };
 
+// How the wsse:Security header of a request is made.
+struct Security {
+  // Called for each attempt with the soap:Body element as it will stand in the envelope: the children of wsse:Security
+  // (assertion with a fresh time), spliced in unchanged. None: no such header.
+  std::function<std::string(std::string_view body)> header;
+  bool signs_body = false;  // the Body gets a wsu:Id
+};
+
 // One request.
 struct Call {
   std::string action;
   std::string response_action;  // what the answer's Action has to be; empty: action + "Response"
   std::string body_xml;         // the element in soap:Body
   bool mtom = false;            // ITI-43, ITI-39, RAD-69, RAD-75; false: a plain envelope
-  // Called for each attempt: the children of wsse:Security (assertion with a fresh time); spliced in unchanged. None:
-  // no such header.
-  std::function<std::string()> security_xml;
+  Security security;
 };
 
 struct Reply {

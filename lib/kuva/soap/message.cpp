@@ -398,6 +398,15 @@ std::string envelope_content_type(std::string_view action) {
   return fmt::format("application/soap+xml; charset=UTF-8; action=\"{}\"", action);
 }
 
+std::string write_body(const EnvelopeContent& content) {
+  xml::Writer writer;
+  writer.open("soap:Body");
+  if (content.body_is_signed) {
+    writer.declare("wsu", ns::wsu).attribute("wsu:Id", std::string(k_body_id));
+  }
+  return writer.raw(content.body_xml).close().take();
+}
+
 std::string write_envelope(const EnvelopeContent& content) {
   xml::Writer writer;
   writer.raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
@@ -421,7 +430,7 @@ std::string write_envelope(const EnvelopeContent& content) {
     writer.raw(content.security_xml).close();
   }
   writer.close();
-  writer.open("soap:Body").raw(content.body_xml).close().close();
+  writer.raw(write_body(content)).close();
   return writer.take();
 }
 

@@ -79,15 +79,19 @@ bool is_message_type(std::string_view content_type);
 Message read_envelope(std::string bytes, const xml::Limits& limits = {});
 
 // What stands in an envelope that is written.
+inline constexpr std::string_view k_body_id = "body";
 struct EnvelopeContent {
   std::string action;
-  std::string message_id;    // empty: left out (make_message_id())
-  std::string relates_to;    // empty: left out
-  std::string to;            // empty: left out
-  bool reply_to = false;     // ReplyTo anonymous: requests
-  std::string security_xml;  // children of wsse:Security, spliced in unchanged; empty: no such header
-  std::string body_xml;      // the element of the Body, spliced in unchanged
+  std::string message_id;       // empty: left out (make_message_id())
+  std::string relates_to;       // empty: left out
+  std::string to;               // empty: left out
+  bool reply_to = false;        // ReplyTo anonymous: requests
+  std::string security_xml;     // children of wsse:Security, spliced in unchanged; empty: no such header
+  std::string body_xml;         // the element of the Body, spliced in unchanged
+  bool body_is_signed = false;  // the Body gets wsu:Id="body" (k_body_id), which a signature names
 };
+// The soap:Body element as write_envelope writes it: all its prefixes but soap are declared in it.
+std::string write_body(const EnvelopeContent& content);
 std::string write_envelope(const EnvelopeContent& content);
 // "urn:uuid:..." with a fresh UUID.
 std::string make_message_id();

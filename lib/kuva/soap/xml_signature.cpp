@@ -1,5 +1,6 @@
 #include <kuva/core/base64.hpp>
 #include <kuva/core/file.hpp>
+#include <kuva/soap/key_value.hpp>
 #include <kuva/soap/xml_signature.hpp>
 #include <kuva/xml/namespaces.hpp>
 
@@ -141,11 +142,6 @@ std::string attribute(xmlNode* node, const char* name) {
 std::string content(xmlNode* node) {
   const XmlPtr<xmlChar> value(xmlNodeGetContent(node));
   return std::string(view(value.get()));
-}
-
-std::string without_space(std::string text) {
-  std::erase_if(text, [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; });
-  return text;
 }
 
 // ID of SAML, wsu:Id, Id of XML Signature and xml:id: whatever a receiver could take for an ID.
@@ -331,6 +327,17 @@ net::OpensslPtr<X509> certificate_of(const std::string& der) {
   net::OpensslPtr<X509> certificate(d2i_X509(nullptr, &begin, static_cast<long>(der.size())));
   ERR_clear_error();
   return certificate;
+}
+
+// Of a certificate or a SubjectPublicKeyInfo.
+net::OpensslPtr<EVP_PKEY> holder_key(const std::string& der) {
+  if (const auto certificate = certificate_of(der)) {
+    return net::OpensslPtr<EVP_PKEY>(X509_get_pubkey(certificate.get()));
+  }
+  const auto* begin = reinterpret_cast<const unsigned char*>(der.data());
+  net::OpensslPtr<EVP_PKEY> key(d2i_PUBKEY(nullptr, &begin, static_cast<long>(der.size())));
+  ERR_clear_error();
+  return key;
 }
 
 std::vector<net::OpensslPtr<X509>> certificates_of_file(const std::string& file) {
@@ -786,15 +793,16 @@ std::string SignedMessage::verify_message(const AssertionTrust& trust, Confirmat
   }
   const auto references = check_signed_info(signatures.front(), trust, true);
   xmlNode* key_info = only_child(signatures.front(), ns::ds, "KeyInfo");
-  net::OpensslPtr<X509> certificate;
+  net::OpensslPtr<EVP_PKEY> key;
   if (confirmation == Confirmation::holder_of_key) {
-    certificate = certificate_of(holder);
-    if (certificate == nullptr) {
-      throw unconfirmed("the assertion does not hold the certificate of the holder's key");
+    key = holder_key(holder);
+    if (key == nullptr) {
+      throw unconfirmed("the holder's key in the assertion cannot be read");
     }
   } else {
-    certificate =
+    const auto certificate =
         trusted_certificate(key_info == nullptr ? std::vector<std::string>() : certificates_in(key_info), trust, now);
+    key.reset(X509_get_pubkey(certificate.get()));
   }
   std::optional<std::size_t> time_place;
   bool body = false;
@@ -827,7 +835,7 @@ std::string SignedMessage::verify_message(const AssertionTrust& trust, Confirmat
   if (confirmation == Confirmation::sender_vouches && (!body || !token)) {
     throw unconfirmed("the sender does not sign the body and the assertion that it vouches for");
   }
-  auto covered = verify(signatures.front(), X509_get0_pubkey(certificate.get()), references.size());
+  auto covered = verify(signatures.front(), key.get(), references.size());
   return std::move(covered[*time_place]);
 }
 

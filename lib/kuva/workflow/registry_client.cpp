@@ -58,7 +58,7 @@ soap::HttpSettings http_settings(const XdsSettings& xds, const std::filesystem::
   return settings;
 }
 
-RegistryClient::RegistryClient(const Target& target, Security security, const std::filesystem::path& save_raw,
+RegistryClient::RegistryClient(const Target& target, soap::Security security, const std::filesystem::path& save_raw,
                                Observer& observer)
     : m_action(query_action(target)),
       m_security(std::move(security)),
@@ -69,7 +69,7 @@ xds::QueryResponse RegistryClient::ask(const xds::StoredQuery& query, std::stop_
   soap::Call call;
   call.action = m_action;
   call.body_xml = xds::write_query_request(query);
-  call.security_xml = m_security;
+  call.security = m_security;
   const xds::StoredQueryDefinition* definition = xds::find_query(query.id);
   m_observer.message(
       Observer::Level::detail,

@@ -14,16 +14,16 @@ namespace kuva::workflow {
 class RegistryClient : public Registry {
  public:
   // The children of wsse:Security for a call, made anew for each attempt; none: no such header.
-  using Security = std::function<std::string()>;
 
   // Errors: usage.target where the target has no [xds], http.url, tls.config.
-  RegistryClient(const Target& target, Security security, const std::filesystem::path& save_raw, Observer& observer);
+  RegistryClient(const Target& target, soap::Security security, const std::filesystem::path& save_raw,
+                 Observer& observer);
 
   xds::QueryResponse ask(const xds::StoredQuery& query, std::stop_token stop) override;
 
  private:
   std::string m_action;
-  Security m_security;
+  soap::Security m_security;
   soap::Client m_client;
   Observer& m_observer;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/soap/client.hpp>
 #include <kuva/workflow/items.hpp>
 #include <kuva/workflow/retrieve_landing.hpp>
 #include <kuva/workflow/target.hpp>
@@ -49,7 +50,7 @@ struct RetrieveSettings {
   std::string destination;                       // the AE title that C-MOVE names; empty: our own
   std::filesystem::path save_raw;                // HTTP messages as they went, files of this directory; empty: none
   bool dry_run = false;
-  std::function<std::string()> security_xml;  // of each request of the XDS side; none: no WS-Security header
+  soap::Security security;  // of each request of the XDS side
 };
 
 // kuva-retrieve: brings what is asked for, or what the records of the input name, into files. One record of type

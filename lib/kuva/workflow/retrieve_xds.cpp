@@ -264,7 +264,7 @@ std::optional<Error> XdsTransport::run(StudyRetrieval& retrieval, const Request&
     call.response_action = actions.response;
     call.body_xml = xds::write_imaging_request(request.body);
     call.mtom = true;
-    call.security_xml = m_run.settings().security_xml;
+    call.security = m_run.settings().security;
     const soap::Reply reply = client(request.url).call(call, parts, m_run.stop());
     const xds::RetrieveResponse response = xds::read_retrieve_response(reply.body());
     for (const std::string& text : response.deviations) {
@@ -358,7 +358,7 @@ XdsTransport::Document XdsTransport::fetch(const DocumentOrder& order) {
   call.response_action = actions.response;
   call.body_xml = xds::write_document_request(std::span(&order.request, 1));
   call.mtom = true;
-  call.security_xml = m_run.settings().security_xml;
+  call.security = m_run.settings().security;
   const soap::Reply reply = client(url).call(call, parts, m_run.stop());
   const xds::RetrieveResponse response = xds::read_retrieve_response(reply.body());
   const xds::RetrievedDocument* found = nullptr;

@@ -74,11 +74,6 @@ UserAssertions::UserAssertions(UserAssertionSettings settings, Observer& observe
     }
     m_settings.facts.purpose = found->second;
   }
-  if (assertion.confirmation == soap::Confirmation::sender_vouches) {
-    throw Error(kind("xua.user"),
-                "confirmation \"sender-vouches\" signs the body of each message, which the tools do not do "
-                "yet: bearer or holder-of-key");
-  }
   const bool given = !assertion.assertion_file.empty() || !assertion.assertion_command.empty();
   if (given && assertion.confirmation == soap::Confirmation::bearer) {
     return;
@@ -108,14 +103,17 @@ soap::CallFacts UserAssertions::complete(const soap::CallFacts& call) const {
   return facts;
 }
 
-std::string UserAssertions::header(const soap::CallFacts& call) {
+std::string UserAssertions::header(const soap::CallFacts& call, std::string_view body) {
   const auto now = std::chrono::system_clock::now();
-  return soap::make_security_header(m_settings.assertion, m_key.get(), assertion(complete(call), now), now);
+  return soap::make_security_header(m_settings.assertion, m_key.get(), assertion(complete(call), now), now, body);
 }
 
-std::function<std::string()> UserAssertions::provider(std::shared_ptr<UserAssertions> assertions,
-                                                      soap::CallFacts call) {
-  return [assertions = std::move(assertions), call = std::move(call)] { return assertions->header(call); };
+soap::Security UserAssertions::provider(std::shared_ptr<UserAssertions> assertions, soap::CallFacts call) {
+  const bool signs_body = assertions->m_settings.assertion.confirmation == soap::Confirmation::sender_vouches;
+  return {[assertions = std::move(assertions), call = std::move(call)](std::string_view body) {
+            return assertions->header(call, body);
+          },
+          signs_body};
 }
 
 std::string UserAssertions::assertion(const soap::CallFacts& facts, soap::TimePoint now) {

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <kuva/soap/assertion.hpp>
+#include <kuva/soap/client.hpp>
 #include <kuva/workflow/items.hpp>
 
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,10 +28,10 @@ class UserAssertions {
   UserAssertions(UserAssertionSettings settings, Observer& observer);
   ~UserAssertions();
 
-  // The content of wsse:Security for a call. Errors: xua.*.
-  std::string header(const soap::CallFacts& call = {});
-  // The same for a soap::Call::security_xml: the facts are kept, the assertions live as long as it does.
-  static std::function<std::string()> provider(std::shared_ptr<UserAssertions> assertions, soap::CallFacts call);
+  // The content of wsse:Security for a call with this soap:Body, which sender-vouches signs. Errors: xua.*.
+  std::string header(const soap::CallFacts& call = {}, std::string_view body = {});
+  // The same for a soap::Call: the facts are kept, the assertions live as long as it does.
+  static soap::Security provider(std::shared_ptr<UserAssertions> assertions, soap::CallFacts call);
 
  private:
   soap::CallFacts complete(const soap::CallFacts& call) const;

@@ -112,9 +112,18 @@ TEST_CASE("who asks must be said, and how") {
 TEST_CASE("ways of confirmation that the tools send") {
   Fixture fixture;
   fixture.target.xua->confirmation = soap::Confirmation::sender_vouches;
-  CHECK(fixture.failure().starts_with("xua.user: confirmation \"sender-vouches\""));
+  const auto vouched =
+      workflow::UserAssertions::provider(cli::make_assertions(fixture.options, fixture.target, fixture.messages), {});
+  CHECK(vouched.signs_body);
+  soap::EnvelopeContent content;
+  content.body_xml = "<q:Query xmlns:q=\"urn:q\"/>";
+  content.body_is_signed = vouched.signs_body;
+  CHECK(vouched.header(write_body(content)).find("URI=\"#body\"") != std::string::npos);
   fixture.target.xua->confirmation = soap::Confirmation::holder_of_key;
-  const auto header = cli::make_assertions(fixture.options, fixture.target, fixture.messages)->header();
+  const auto held =
+      workflow::UserAssertions::provider(cli::make_assertions(fixture.options, fixture.target, fixture.messages), {});
+  CHECK_FALSE(held.signs_body);
+  const auto header = held.header({});
   CHECK(header.find("<ds:Signature", header.find("</saml:Assertion>")) != std::string::npos);
 }
 

@@ -428,7 +428,7 @@ TEST_CASE("a call has all that WS-Addressing asks for, and its answer is checked
   ScriptedServer server({soap_answer(200, "<ok xmlns='urn:r'/>"), soap_answer(200, "<ok xmlns='urn:r'/>")});
   Client client(server.url(), quick());
   Call call = call_of();
-  call.security_xml = [] { return std::string("<a  xmlns='urn:s'/>"); };
+  call.security.header = [](std::string_view) { return std::string("<a  xmlns='urn:s'/>"); };
   const Reply reply = client.call(call);
   CHECK(reply.body().is("urn:r", "ok"));
   CHECK(reply.attempts == 1);
