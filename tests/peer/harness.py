@@ -53,6 +53,21 @@ def wait_until(condition, seconds, what):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+def npm_directory(name, packages):
+    """Where these packages (NAME@VERSION) of npm are, installed below the build directory once; None when npm or the
+    registry is not there."""
+    directory = TOOLS.parent / name
+    if not all((directory / "node_modules" / package.rpartition("@")[0]).is_dir() for package in packages):
+        if missing_program("npm", "node"):
+            return None
+        directory.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", directory, *packages],
+                              capture_output=True, timeout=120, check=False)
+        if done.returncode != 0:
+            return None
+    return directory
+
+
 def missing_program(*names):
     return next((name for name in names if shutil.which(name) is None), None)
 

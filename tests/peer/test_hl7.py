@@ -21,17 +21,7 @@ HAS_PYTHON_HL7 = importlib.util.find_spec("hl7") is not None
 
 
 def npm_directory():
-    """Where the npm packages are, installed below the build directory once; None when npm or the registry is not there."""
-    directory = harness.TOOLS.parent / "npm-hl7"
-    if not (directory / "node_modules" / "@medplum" / "hl7").exists():
-        if harness.missing_program("npm", "node"):
-            return None
-        directory.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", directory, *PACKAGES],
-                              capture_output=True, timeout=120, check=False)
-        if done.returncode != 0:
-            return None
-    return directory
+    return harness.npm_directory("npm-hl7", PACKAGES)
 
 
 class Hl7Case(harness.PeerCase):
