@@ -1,3 +1,4 @@
+#include <kuva/core/digest.hpp>
 #include <kuva/core/error.hpp>
 #include <kuva/dicom/charset.hpp>
 #include <kuva/dicom/inspection.hpp>
@@ -5,7 +6,6 @@
 #include <kuva/dicom/uid.hpp>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -677,26 +677,16 @@ Inspection inspect(Part10File file, InspectionObserver* observer) {
 
 std::string data_set_digest(const std::filesystem::path& path) {
   Part10File file = open_part10(path);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&::EVP_MD_CTX_free)> context(::EVP_MD_CTX_new(), &::EVP_MD_CTX_free);
-  if (!context || ::EVP_DigestInit_ex(context.get(), ::EVP_sha256(), nullptr) != 1) {
-    throw Error(kind("local.resource"), "cannot start a SHA-256 digest");
-  }
+  Digest digest(DigestAlgorithm::sha256);
   for (;;) {
     const std::span<const std::byte> piece = file.source->peek(ByteSource::k_largest_peek);
     if (piece.empty()) {
       break;
     }
-    ::EVP_DigestUpdate(context.get(), piece.data(), piece.size());
+    digest.add(piece);
     file.source->skip(piece.size());
   }
-  std::array<unsigned char, 32> digest{};
-  unsigned size = 0;
-  ::EVP_DigestFinal_ex(context.get(), digest.data(), &size);
-  std::string hex;
-  for (const unsigned char byte : digest) {
-    hex += fmt::format("{:02x}", byte);
-  }
-  return hex;
+  return to_hex(digest.finish());
 }
 
 }  // namespace kuva::dicom

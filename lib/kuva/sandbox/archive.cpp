@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -40,28 +39,6 @@ void flush_directory(const fs::path& path) {
   }
 }
 
-// Errors: local.read.
-std::string digest_of(const fs::path& path) {
-  constexpr std::size_t k_piece = 1U << 18U;
-  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
-    throw read_error(path, errno);
-  }
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(k_piece);
-  Sha256 hash;
-  for (;;) {
-    const ssize_t count = ::read(fd.get(), buffer.get(), k_piece);
-    if (count == 0) {
-      return hash.finish();
-    }
-    if (count > 0) {
-      hash.add({buffer.get(), static_cast<std::size_t>(count)});
-    } else if (errno != EINTR) {
-      throw read_error(path, errno);
-    }
-  }
-}
-
 // A missing issuer matches any, as in dcm4chee-arc.
 bool is_same_patient(const std::optional<PatientIdentity>& a, const StoredObject& stored_a,
                      const std::optional<PatientIdentity>& b, const StoredObject& stored_b) {
@@ -78,27 +55,6 @@ bool is_same_patient(const std::optional<PatientIdentity>& a, const StoredObject
 bool is_hidden(const fs::path& path) { return path.filename().native().starts_with('.'); }
 
 }  // namespace
-
-Sha256::Sha256() : m_context(EVP_MD_CTX_new()) {
-  if (!m_context || EVP_DigestInit_ex(m_context.get(), EVP_sha256(), nullptr) != 1) {
-    throw Error(kind("local.resource"), "no memory for a digest");
-  }
-}
-
-void Sha256::add(std::span<const std::byte> bytes) {
-  if (EVP_DigestUpdate(m_context.get(), bytes.data(), bytes.size()) != 1) {
-    throw Error(kind("local.resource"), "a digest cannot be made");
-  }
-}
-
-std::string Sha256::finish() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (EVP_DigestFinal_ex(m_context.get(), digest.data(), &size) != 1) {
-    throw Error(kind("local.resource"), "a digest cannot be made");
-  }
-  return {reinterpret_cast<const char*>(digest.data()), size};
-}
 
 IncomingFile::IncomingFile(fs::path path, FileDescriptor fd) : m_path(std::move(path)), m_fd(std::move(fd)) {}
 
@@ -407,7 +363,8 @@ std::uint16_t Archive::check(const dimse::SopReference& reference) {
   }
   try {
     if (!known->digest.empty()) {
-      return static_cast<std::uint64_t>(status.st_size) == known->size && digest_of(path_of(*known)) == known->digest
+      return static_cast<std::uint64_t>(status.st_size) == known->size &&
+                     digest_of_file(path_of(*known), DigestAlgorithm::sha256) == known->digest
                  ? 0x0000
                  : 0x0110;
     }

@@ -1,11 +1,10 @@
 #pragma once
 
+#include <kuva/core/digest.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/dimse/commitment.hpp>
 #include <kuva/sandbox/coercion.hpp>
 #include <kuva/sandbox/index.hpp>
-
-#include <openssl/evp.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -18,20 +17,6 @@
 #include <vector>
 
 namespace kuva::sandbox {
-
-// SHA-256, a piece at a time. Errors: local.resource.
-class Sha256 {
- public:
-  Sha256();
-  void add(std::span<const std::byte> bytes);
-  std::string finish();  // 32 bytes; once
-
- private:
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> m_context;
-};
 
 // An object that is coming in: a temporary file in the archive, removed with its owner unless it was placed.
 class IncomingFile {
@@ -57,7 +42,7 @@ class IncomingFile {
   FileDescriptor m_fd;
   std::uint64_t m_size = 0;
   std::int64_t m_modified = 0;
-  Sha256 m_hash;
+  Digest m_hash{DigestAlgorithm::sha256};
   std::string m_digest;
 };
 

@@ -1,3 +1,4 @@
+#include <kuva/core/digest.hpp>
 #include <kuva/core/error.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/sandbox/document_directory.hpp>
@@ -336,7 +337,7 @@ void DocumentDirectory::add(const fs::path& file) {
     throw Error(kind("usage.config"), "a document needs a unique id, a patient id and a MIME type");
   }
   entry.size = bytes.size();
-  entry.hash = sha1_of(bytes);
+  entry.hash = to_hex(digest_of(bytes, DigestAlgorithm::sha1));
   xds::RegistryObjects known;
   xds::RegistryObjects old;
   m_registry.look([&](RegistryIndex& index) {

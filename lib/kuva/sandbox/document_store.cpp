@@ -1,33 +1,13 @@
+#include <kuva/core/digest.hpp>
 #include <kuva/core/error.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/sandbox/document_store.hpp>
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <array>
 
 namespace kuva::sandbox {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-std::string digest_of(std::string_view bytes, const EVP_MD* method) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, method, nullptr) != 1) {
-    throw Error(kind("local.resource"), "a digest cannot be made");
-  }
-  std::string text;
-  for (unsigned i = 0; i < size; ++i) {
-    text += fmt::format("{:02x}", digest[i]);
-  }
-  return text;
-}
-
-}  // namespace
 
 DocumentStore::DocumentStore(fs::path directory, bool durable) : m_directory(std::move(directory)), m_durable(durable) {
   std::error_code error;
@@ -44,14 +24,15 @@ fs::path DocumentStore::path_of(std::string_view unique_id) const {
       !unique_id.empty() && unique_id.size() <= k_longest_uid &&
       std::all_of(unique_id.begin(), unique_id.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; }) &&
       unique_id.front() != '.';
-  return m_directory / (is_uid ? std::string(unique_id) : "sha256-" + digest_of(unique_id, EVP_sha256()));
+  return m_directory /
+         (is_uid ? std::string(unique_id) : "sha256-" + to_hex(digest_of(unique_id, DigestAlgorithm::sha256)));
 }
 
 DocumentStore::Stored DocumentStore::put(std::string_view unique_id, std::string_view bytes) {
   AtomicFile file(path_of(unique_id), 0600);
   file.write(bytes);
   file.commit(m_durable);
-  return {bytes.size(), sha1_of(bytes)};
+  return {bytes.size(), to_hex(digest_of(bytes, DigestAlgorithm::sha1))};
 }
 
 std::optional<fs::path> DocumentStore::find(std::string_view unique_id) const {
@@ -59,7 +40,5 @@ std::optional<fs::path> DocumentStore::find(std::string_view unique_id) const {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored) ? std::optional(std::move(path)) : std::nullopt;
 }
-
-std::string sha1_of(std::string_view bytes) { return digest_of(bytes, EVP_sha1()); }
 
 }  // namespace kuva::sandbox

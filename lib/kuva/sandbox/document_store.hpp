@@ -30,7 +30,4 @@ class DocumentStore {
   bool m_durable;
 };
 
-// Hexadecimal, lower case. Errors: local.resource.
-std::string sha1_of(std::string_view bytes);
-
 }  // namespace kuva::sandbox

@@ -4,10 +4,8 @@
 #include <kuva/xml/writer.hpp>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace kuva::soap {
@@ -32,37 +30,10 @@ bool is_xml_type(std::string_view type) {
          type == "application/xop+xml";
 }
 
-// Digest of a part while it arrives.
-class Digest {
- public:
-  explicit Digest(const EVP_MD* algorithm) : m_context(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    if (m_context == nullptr || EVP_DigestInit_ex(m_context.get(), algorithm, nullptr) != 1) {
-      throw Error(kind("internal"), "OpenSSL has no digest");
-    }
-  }
-  void update(std::span<const std::byte> bytes) { EVP_DigestUpdate(m_context.get(), bytes.data(), bytes.size()); }
-  std::string hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-    unsigned size = 0;
-    EVP_DigestFinal_ex(m_context.get(), bytes.data(), &size);
-    std::string text;
-    for (unsigned i = 0; i < size; ++i) {
-      text += fmt::format("{:02x}", bytes[i]);
-    }
-    return text;
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> m_context;
-};
-
 // A part on its way into the store.
 class Arriving {
  public:
-  Arriving(const Part& part, PartStore& store)
-      : m_output(store.open(part)), m_sha1(EVP_sha1()), m_sha256(EVP_sha256()) {
-    m_stored.part = part;
-  }
+  Arriving(const Part& part, PartStore& store) : m_output(store.open(part)) { m_stored.part = part; }
 
   void write(std::span<const std::byte> bytes) {
     if (m_start.size() < k_preamble + 4) {
@@ -70,14 +41,10 @@ class Arriving {
       m_start.append(reinterpret_cast<const char*>(more.data()), more.size());
     }
     m_stored.size += bytes.size();
-    m_sha1.update(bytes);
-    m_sha256.update(bytes);
     m_output->write(bytes);
   }
 
   StoredPart finish() {
-    m_stored.sha1 = m_sha1.hex();
-    m_stored.sha256 = m_sha256.hex();
     m_stored.is_dicom = m_start.size() == k_preamble + 4 && m_start.ends_with("DICM");
     m_output->finish(m_stored);
     return std::move(m_stored);
@@ -86,8 +53,6 @@ class Arriving {
  private:
   std::unique_ptr<PartStore::Output> m_output;
   StoredPart m_stored;
-  Digest m_sha1;
-  Digest m_sha256;
   std::string m_start;
 };
 

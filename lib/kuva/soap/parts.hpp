@@ -12,8 +12,6 @@ namespace kuva::soap {
 struct StoredPart {
   Part part;
   std::uint64_t size = 0;
-  std::string sha1;  // hexadecimal, lower case (ITI TF-3 4.2.3.2.10)
-  std::string sha256;
   bool is_dicom = false;       // "DICM" stands at offset 128
   std::filesystem::path path;  // where a store of files keeps it; empty elsewhere
 };

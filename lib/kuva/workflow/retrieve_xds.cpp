@@ -1,4 +1,5 @@
 #include <kuva/core/base64.hpp>
+#include <kuva/core/digest.hpp>
 #include <kuva/workflow/registry_client.hpp>
 #include <kuva/workflow/retrieve_xds.hpp>
 
@@ -25,6 +26,19 @@ struct Actions {
   std::string_view request;
   std::string_view response;
 };
+
+// Whether an answer holds different bytes for one document. They are read again only where it comes more than once.
+bool differ(const soap::Message& message, const std::vector<const xds::RetrievedDocument*>& documents) {
+  std::set<std::string> contents;
+  for (const xds::RetrievedDocument* const document : documents) {
+    if (documents.size() == 1) {
+      return false;
+    }
+    const soap::StoredPart* const part = message.part(document->content_href);
+    contents.insert(part != nullptr ? digest_of_file(part->path, DigestAlgorithm::sha256) : document->inline_base64);
+  }
+  return contents.size() > 1;
+}
 
 Actions document_actions(XdsSettings::DocumentTransaction transaction) {
   if (transaction == XdsSettings::DocumentTransaction::iti39) {
@@ -294,13 +308,8 @@ std::optional<Error> XdsTransport::run(StudyRetrieval& retrieval, const Request&
         continue;
       }
       std::optional<PartFile> file;
-      std::string digest;
-      bool is_ambiguous = false;
+      const bool is_ambiguous = differ(reply.message, found->second);
       for (const xds::RetrievedDocument* document : found->second) {
-        const soap::StoredPart* part = reply.message.part(document->content_href);
-        const std::string own = part != nullptr ? part->sha256 : document->inline_base64;
-        is_ambiguous = is_ambiguous || (!digest.empty() && digest != own);
-        digest = own;
         if (!file) {
           if (std::optional<PartFile> came = parts.take(reply.message, *document)) {
             file.emplace(std::move(*came));
@@ -361,39 +370,37 @@ XdsTransport::Document XdsTransport::fetch(const DocumentOrder& order) {
   call.security = m_run.settings().security;
   const soap::Reply reply = client(url).call(call, parts, m_run.stop());
   const xds::RetrieveResponse response = xds::read_retrieve_response(reply.body());
-  const xds::RetrievedDocument* found = nullptr;
-  const soap::StoredPart* stored = nullptr;
+  std::vector<const xds::RetrievedDocument*> found;
   for (const xds::RetrievedDocument& document : response.documents) {
     if (document.document != order.request.document) {
       m_run.observer().message(Observer::Level::warning,
                                "the answer holds a document that was not asked for; it is dropped");
       continue;
     }
-    const soap::StoredPart* part = reply.message.part(document.content_href);
-    if (found != nullptr && (part != nullptr ? stored == nullptr || part->sha256 != stored->sha256
-                                             : document.inline_base64 != found->inline_base64)) {
-      throw Error(kind("retrieve.ambiguous"), "two answers for one document differ");
-    }
-    found = &document;
-    stored = part;
+    found.push_back(&document);
+  }
+  if (differ(reply.message, found)) {
+    throw Error(kind("retrieve.ambiguous"), "two answers for one document differ");
   }
   // A document is not checked as an object is: beside "Failure" it is not taken for what was asked for.
-  if (found == nullptr || response.status == xds::Status::failure) {
+  if (found.empty() || response.status == xds::Status::failure) {
     const std::map<std::string, Error> errors = errors_of(response, {order.request.document});
     const auto own = errors.find(order.request.document);
     const auto any = own != errors.end() ? own : errors.find("");
     throw any != errors.end() ? any->second : not_answered("the document");
   }
-  std::optional<PartFile> file = parts.take(reply.message, *found);
+  const soap::StoredPart* const stored = reply.message.part(found.back()->content_href);
+  std::optional<PartFile> file = parts.take(reply.message, *found.back());
   if (!file) {
     throw Error(kind("retrieve.not-answered"), "the answer names the document and holds no bytes of it");
   }
-  Document document{std::move(*file), found->mime_type, stored != nullptr && stored->is_dicom, false};
+  Document document{std::move(*file), found.back()->mime_type, stored != nullptr && stored->is_dicom, false};
   const bool size_differs = order.size && *order.size != document.file.size();
   std::string hash = order.hash;
   std::transform(hash.begin(), hash.end(), hash.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const bool hash_differs = stored != nullptr && !hash.empty() && hash != stored->sha1;
+  const bool hash_differs =
+      stored != nullptr && !hash.empty() && hash != to_hex(digest_of_file(document.file.path(), DigestAlgorithm::sha1));
   if (size_differs || hash_differs) {
     const std::string text = fmt::format(
         "the document is of {} bytes{}", document.file.size(),

@@ -1,8 +1,8 @@
+#include <kuva/core/digest.hpp>
 #include <kuva/xds/elements.hpp>
 #include <kuva/xml/namespaces.hpp>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
@@ -102,15 +102,13 @@ void write_slot(xml::Writer& writer, std::string_view name, const std::string& v
 }
 
 std::string name_uuid(std::string_view name) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  EVP_Digest(name.data(), name.size(), digest.data(), nullptr, EVP_sha1(), nullptr);
-  digest[6] = static_cast<unsigned char>((digest[6] & 0x0fU) | 0x50U);
-  digest[8] = static_cast<unsigned char>((digest[8] & 0x3fU) | 0x80U);
-  std::string out = "urn:uuid:";
-  for (std::size_t i = 0; i < 16; ++i) {
-    out += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", digest[i]);
-  }
-  return out;
+  std::string digest = digest_of(name, DigestAlgorithm::sha1);
+  digest[6] = static_cast<char>((digest[6] & 0x0f) | 0x50);
+  digest[8] = static_cast<char>((digest[8] & 0x3f) | 0x80);
+  const std::string hex = to_hex(digest);
+  const std::string_view text = hex;
+  return fmt::format("urn:uuid:{}-{}-{}-{}-{}", text.substr(0, 8), text.substr(8, 4), text.substr(12, 4),
+                     text.substr(16, 4), text.substr(20, 12));
 }
 
 }  // namespace kuva::xds

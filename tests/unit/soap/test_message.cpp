@@ -163,8 +163,6 @@ TEST_CASE("the envelope is found wherever it stands among the parts") {
     CHECK(message.body->name() == "a");
     CHECK(ids(message) == "a b ");
     CHECK(*store.find("b") == "BB");
-    CHECK(message.parts[0].sha1 == "606ec6e9bd8a8ff2ad14e5fade3f264471e82251");
-    CHECK(message.parts[0].sha256 == "cb1ad2119d8fafb69566510ee712661f9f14b83385006ef92aec47f523a38358");
     CHECK(message.parts[0].size == 3);
     CHECK_FALSE(message.parts[0].is_dicom);
     CHECK(message.part("cid:b") == &message.parts[1]);
