@@ -398,7 +398,10 @@ class Inspector {
       return;
     }
     if (header.tag == tags::number_of_frames) {
-      const std::string_view text = trimmed(reader.value(k_longest_attribute));
+      std::string_view text = trimmed(reader.value(k_longest_attribute));
+      if (text.starts_with('+')) {
+        text.remove_prefix(1);  // PS3.5 6.2, IS
+      }
       std::uint64_t frames = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), frames);
       if (error == std::errc() && end == text.data() + text.size() && frames > 0) {
@@ -673,6 +676,24 @@ Inspection inspect(Part10File file, InspectionObserver* observer) {
   const auto source = data_set_source(file);
   Inspector(inspection, file.syntax).run(*source, observer);
   return inspection;
+}
+
+bool has_same_data_set(const std::filesystem::path& path, const std::filesystem::path& other_path) {
+  const Part10File file = open_part10(path);
+  const Part10File other = open_part10(other_path);
+  for (;;) {
+    const std::span<const std::byte> one = file.source->peek(ByteSource::k_largest_peek);
+    const std::span<const std::byte> two = other.source->peek(ByteSource::k_largest_peek);
+    const std::size_t size = std::min(one.size(), two.size());
+    if (size == 0) {
+      return one.size() == two.size();
+    }
+    if (std::memcmp(one.data(), two.data(), size) != 0) {
+      return false;
+    }
+    file.source->skip(size);
+    other.source->skip(size);
+  }
 }
 
 std::string data_set_digest(const std::filesystem::path& path) {

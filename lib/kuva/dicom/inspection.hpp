@@ -75,5 +75,8 @@ Inspection inspect(Part10File file, InspectionObserver* observer = nullptr);
 // SHA-256 (hex) of the data set's bytes as they are in the file, without the file meta: the same object written by
 // two programs has the same digest. Errors: local.read, as open_part10.
 std::string data_set_digest(const std::filesystem::path& path);
+// The bytes of two files' data sets, without the file meta, are the same; read as far as they are. Errors: local.read,
+// as open_part10.
+bool has_same_data_set(const std::filesystem::path& path, const std::filesystem::path& other_path);
 
 }  // namespace kuva::dicom

@@ -33,6 +33,14 @@ dicom::Tag last_tag(std::string_view path) {
   return {static_cast<std::uint16_t>(group), static_cast<std::uint16_t>(element)};
 }
 
+Finding more_findings() {
+  Finding more;
+  more.severity = Severity::info;
+  more.rule = "inspection.more";
+  more.message = "more findings about attributes are not listed";
+  return more;
+}
+
 // The modules of the object's IOD (PS3.3 A), attribute by attribute.
 class IodChecks {
  public:
@@ -57,17 +65,14 @@ class IodChecks {
     }
     // A stricter module may have spoken after a milder one: each attribute is reported once.
     std::vector<Finding> found;
+    found.reserve(m_found.size());
     for (auto& [key, finding] : m_found) {
       found.push_back(std::move(finding));
     }
     std::ranges::stable_sort(found, {}, [](const Finding& f) { return std::pair(f.offset, f.tag); });
-    if (found.size() > Checker::k_most_iod_findings) {
-      found.resize(Checker::k_most_iod_findings);
-      Finding more;
-      more.severity = Severity::info;
-      more.rule = "inspection.more";
-      more.message = "more findings about attributes are not listed";
-      found.push_back(std::move(more));
+    if (found.size() > Checker::k_most_findings) {
+      found.resize(Checker::k_most_findings);
+      found.push_back(more_findings());
     }
     std::ranges::move(found, std::back_inserter(m_findings));
   }
@@ -142,6 +147,9 @@ class IodChecks {
 
   void add(std::string_view rule, std::string_view what, dicom::Tag tag, const Object::Element* element,
            const Object::Item& item, const std::string& path) {
+    if (m_found.size() > k_most_collected) {
+      return;
+    }
     const Check* check = find_check(rule);
     Finding finding;
     finding.rule = rule;
@@ -167,6 +175,9 @@ class IodChecks {
       entry->second = std::move(finding);
     }
   }
+
+  // So many wait to be put in order; an object that breaks more is not worth the memory.
+  static constexpr std::size_t k_most_collected = 10 * Checker::k_most_findings;
 
   const StandardTables& m_tables;
   const Object& m_object;
@@ -210,7 +221,7 @@ class ReportChecks {
       const std::vector<std::string_view> texts = m_object.texts(*type);
       const bool bad =
           texts.size() == 1 && !texts.front().empty() && std::ranges::find(m_allowed, texts.front()) == m_allowed.end();
-      if (bad && m_found++ < Checker::k_most_iod_findings) {
+      if (bad && m_found++ < Checker::k_most_findings) {
         Finding finding;
         finding.rule = "sr.value-type";
         finding.message = "a content item has a value type that the SOP class does not allow";
@@ -314,7 +325,7 @@ class RuleChecks {
         check_birth_date(rule);
         break;
       case Rule::Kind::expression:
-        if (!rule.test->evaluate(m_object, m_object.root())) {
+        if (rule.test->truth(m_object, m_object.root()) == Expression::Truth::no) {
           const Object::Element* element =
               rule.path.tags.size() == 1 ? m_object.find(m_object.root(), rule.path.tags.front()) : nullptr;
           add(rule, element);
@@ -353,12 +364,6 @@ class RuleChecks {
 
   template <typename Good>
   void each_text(const Rule& rule, const Good& good) {
-    if (rule.path.tags.front() == dicom::tags::transfer_syntax_uid) {
-      if (!good(m_object.transfer_syntax())) {
-        add(rule, nullptr);
-      }
-      return;
-    }
     each(rule, [&](const Object::Element& element) {
       const auto bad = [&](std::string_view text) { return !text.empty() && !good(text); };
       bool broken = false;
@@ -398,6 +403,12 @@ class RuleChecks {
   }
 
   void add(const Rule& rule, const Object::Element* element) {
+    if (++m_found > Checker::k_most_findings) {
+      if (m_found == Checker::k_most_findings + 1) {
+        m_findings.push_back(more_findings());
+      }
+      return;
+    }
     Finding finding;
     finding.severity = rule.severity;
     finding.rule = rule.id;
@@ -410,7 +421,7 @@ class RuleChecks {
     }
     if (element != nullptr) {
       finding.offset = element->offset;
-      finding.has_offset = true;
+      finding.has_offset = finding.tag != dicom::tags::transfer_syntax_uid;
       finding.vr = element->vr;
       finding.value = m_object.bytes(*element).substr(0, 64);
     }
@@ -421,6 +432,7 @@ class RuleChecks {
   const Object& m_object;
   std::vector<Finding>& m_findings;
   std::vector<Fact>& m_facts;
+  std::size_t m_found = 0;
 };
 
 // What a rejection note names: a Key Object Selection with one of the titles of IOCM (RAD TF-3 4.66.4.1.3).

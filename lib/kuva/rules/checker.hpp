@@ -32,7 +32,7 @@ class Checker : public dicom::InspectionObserver {
   };
   Result finish(const dicom::Inspection& inspection);
 
-  static constexpr std::size_t k_most_iod_findings = 500;
+  static constexpr std::size_t k_most_findings = 500;  // of the IOD, and of the rules; then one more that says so
 
  private:
   const Profile& m_profile;

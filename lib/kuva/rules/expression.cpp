@@ -278,6 +278,7 @@ class ExpressionParser {
         fail_condition("the path is too long");
       }
     } while (accept("."));
+    found.from_root = found.from_root || found.tags.front() == dicom::tags::transfer_syntax_uid;
     return found;
   }
 
@@ -318,8 +319,8 @@ Expression Expression::parse(std::string_view text) {
   return expression;
 }
 
-bool Expression::evaluate(const Object& object, const Object::Item& here) const {
-  return evaluate(m_node, object, here);
+Expression::Truth Expression::truth(const Object& object, const Object::Item& here) const {
+  return truth(m_node, object, here);
 }
 
 Expression::Values Expression::values_of(const Operand& operand, const Object& object, const Object::Item& here) {
@@ -327,11 +328,6 @@ Expression::Values Expression::values_of(const Operand& operand, const Object& o
     return {operand.texts, operand.numbers};
   }
   Values values;
-  if (operand.path.tags.size() == 1 && operand.path.tags.front() == dicom::tags::transfer_syntax_uid) {
-    values.texts.push_back(object.transfer_syntax());
-    values.numbers.push_back(k_no_number);
-    return values;
-  }
   const auto add_number = [&](double number) {
     values.texts.emplace_back();
     values.numbers.push_back(number + operand.plus);
@@ -341,11 +337,19 @@ Expression::Values Expression::values_of(const Operand& operand, const Object& o
   operand.path.for_each(object, here, [&](const Object::Element& element, const Object::Item&) {
     any = true;
     if (operand.kind == Operand::Kind::count) {
-      total += static_cast<double>(object.count(element));
-    } else if (operand.kind == Operand::Kind::length) {
+      const std::optional<std::size_t> count = object.count(element);
+      values.all = values.all && count;
+      total += static_cast<double>(count.value_or(0));
+      return true;
+    }
+    if (operand.kind == Operand::Kind::length) {
       total += static_cast<double>(element.length);
-    } else if (dicom::is_string(element.vr)) {
+      return true;
+    }
+    if (dicom::is_string(element.vr)) {
       const std::vector<std::string_view> texts = object.texts(element);
+      const bool has_it = operand.index != 0 && operand.index <= texts.size();
+      values.all = values.all && (has_it || object.readable(element));
       for (std::size_t i = 0; i < texts.size(); ++i) {
         if (!texts[i].empty() && (operand.index == 0 || operand.index == i + 1)) {
           values.texts.emplace_back(texts[i]);
@@ -354,6 +358,7 @@ Expression::Values Expression::values_of(const Operand& operand, const Object& o
       }
     } else {
       const std::vector<double> numbers = object.numbers(element);
+      values.all = values.all && object.readable(element);
       for (std::size_t i = 0; i < numbers.size(); ++i) {
         if (operand.index == 0 || operand.index == i + 1) {
           add_number(numbers[i]);
@@ -368,35 +373,54 @@ Expression::Values Expression::values_of(const Operand& operand, const Object& o
   return values;
 }
 
-bool Expression::evaluate(const Node& node, const Object& object, const Object::Item& here) {
-  const auto inner = [&](const Node& part) { return evaluate(part, object, here); };
+Expression::Truth Expression::truth(const Node& node, const Object& object, const Object::Item& here) {
+  const auto known = [](bool holds) { return holds ? Truth::yes : Truth::no; };
   switch (node.op) {
     case Op::always:
-      return true;
+      return Truth::yes;
     case Op::never:
-      return false;
+      return Truth::no;
     case Op::all:
-      return std::ranges::all_of(node.parts, inner);
-    case Op::any:
-      return std::ranges::any_of(node.parts, inner);
-    case Op::negation:
-      return !inner(node.parts.front());
-    case Op::present:
-      return !node.left.path.for_each(object, here, [](const auto&, const auto&) { return false; });
-    case Op::filled:
-      return !node.left.path.for_each(
-          object, here, [&](const Object::Element& element, const auto&) { return !object.filled(element); });
-    default:
-      break;
-  }
-  const Values left = values_of(node.left, object, here);
-  const Values right = values_of(node.right, object, here);
-  if (node.op == Op::less || node.op == Op::at_most) {
-    if (left.numbers.empty() || right.numbers.empty()) {
-      return false;
+    case Op::any: {
+      // The least, or the most, of the parts; no and yes decide at once.
+      const Truth end = node.op == Op::all ? Truth::no : Truth::yes;
+      Truth result = node.op == Op::all ? Truth::yes : Truth::no;
+      for (const Node& part : node.parts) {
+        const Truth one = truth(part, object, here);
+        result = node.op == Op::all ? std::min(result, one) : std::max(result, one);
+        if (result == end) {
+          break;
+        }
+      }
+      return result;
     }
-    return node.op == Op::less ? left.numbers.front() < right.numbers.front()
-                               : left.numbers.front() <= right.numbers.front();
+    case Op::negation: {
+      const Truth inner = truth(node.parts.front(), object, here);
+      return inner == Truth::unknown ? inner : known(inner == Truth::no);
+    }
+    case Op::present:
+      return known(!node.left.path.for_each(object, here, [](const auto&, const auto&) { return false; }));
+    case Op::filled:
+      return known(!node.left.path.for_each(
+          object, here, [&](const Object::Element& element, const auto&) { return !object.filled(element); }));
+    default:
+      return compare(node.op, values_of(node.left, object, here), values_of(node.right, object, here));
+  }
+}
+
+Expression::Truth Expression::compare(Op op, const Values& left, const Values& right) {
+  const auto known = [](bool holds) { return holds ? Truth::yes : Truth::no; };
+  const Truth otherwise = left.all && right.all ? Truth::no : Truth::unknown;
+  if (op == Op::less || op == Op::at_most) {
+    if (left.numbers.empty() || right.numbers.empty()) {
+      return otherwise;
+    }
+    const double one = left.numbers.front();
+    const double other = right.numbers.front();
+    if (std::isnan(one) || std::isnan(other)) {
+      return Truth::unknown;
+    }
+    return known(op == Op::less ? one < other : one <= other);
   }
   bool any_equal = false;
   for (std::size_t i = 0; i < left.texts.size() && !any_equal; ++i) {
@@ -404,7 +428,13 @@ bool Expression::evaluate(const Node& node, const Object& object, const Object::
       any_equal = left.numbers[i] == right.numbers[j] || (!left.texts[i].empty() && left.texts[i] == right.texts[j]);
     }
   }
-  return node.op == Op::unequal ? !left.texts.empty() && !right.texts.empty() && !any_equal : any_equal;
+  if (op != Op::unequal) {
+    return any_equal ? Truth::yes : otherwise;
+  }
+  if (any_equal || otherwise == Truth::unknown) {
+    return any_equal ? Truth::no : Truth::unknown;
+  }
+  return known(!left.texts.empty() && !right.texts.empty());
 }
 
 }  // namespace kuva::rules

@@ -9,7 +9,7 @@
 namespace kuva::rules {
 
 // A way to an attribute: sequences and then the attribute, from the data set or item that is looked at or, after
-// `root.`, from the data set of the object. TransferSyntaxUID at the root is that of the file meta information.
+// `root.`, from the data set of the object. TransferSyntaxUID is that of the file meta information, from anywhere.
 struct AttributePath {
   bool from_root = false;
   std::vector<dicom::Tag> tags;
@@ -46,12 +46,17 @@ struct AttributePath {
 // A condition of a profile, compiled: no name is looked up while it is evaluated. The language is in kuva-profiles(5):
 //   present(X)  filled(X)  X = "A"  X != 1  X in ["A", "B"]  X[1] = "ORIGINAL"  X > Y + 1  count(X)  length(X)
 //   and  or  not  ( )  true  false
-// A comparison with an attribute that is not there, or has no value, is false, `!=` too.
+// A comparison with an attribute that is not there, or has no value, is false, `!=` too. One with a value that is there
+// and cannot be read (bulk, more than is kept; for < and > what is no number) is neither true nor false.
 class Expression {
  public:
+  enum class Truth : std::uint8_t { no, unknown, yes };
+
   // Errors: Error usage.profile with the place.
   static Expression parse(std::string_view text);
-  bool evaluate(const Object& object, const Object::Item& here) const;
+  Truth truth(const Object& object, const Object::Item& here) const;
+  // It is certain that it holds.
+  bool evaluate(const Object& object, const Object::Item& here) const { return truth(object, here) == Truth::yes; }
 
   static constexpr std::size_t k_longest = 8192;
   static constexpr std::size_t k_deepest = 50;
@@ -85,6 +90,7 @@ class Expression {
   struct Values {
     std::vector<std::string> texts;
     std::vector<double> numbers;
+    bool all = true;  // no value is there that could not be read
   };
   struct Node {
     Op op = Op::always;
@@ -93,7 +99,8 @@ class Expression {
     Operand right;
   };
 
-  static bool evaluate(const Node& node, const Object& object, const Object::Item& here);
+  static Truth truth(const Node& node, const Object& object, const Object::Item& here);
+  static Truth compare(Op op, const Values& left, const Values& right);
   static Values values_of(const Operand& operand, const Object& object, const Object::Item& here);
 
   Node m_node;

@@ -1,10 +1,10 @@
+#include <kuva/dicom/dictionary.hpp>
 #include <kuva/rules/object.hpp>
 #include <kuva/rules/values.hpp>
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
-#include <cstring>
+#include <cmath>
 
 namespace kuva::rules {
 
@@ -43,12 +43,20 @@ double number_at(const char* bytes, Vr vr, bool big_endian) {
   }
 }
 
+// PS3.5 6.2.2: an element of the standard in UN has the VR that PS3.6 gives it.
+Vr resolved_vr(const dicom::DataSetReader::Header& header) {
+  if (header.vr != Vr::UN || header.tag.is_private()) {
+    return header.vr;
+  }
+  const dicom::DictionaryEntry* entry = dicom::find_entry(header.tag);
+  return entry == nullptr || entry->vr == Vr::SQ || entry->vr == Vr::none ? Vr::UN : entry->vr;
+}
+
 }  // namespace
 
 const Object::Element* Object::find(const Item& item, dicom::Tag tag) const {
   const std::span<const Element> all = elements(item);
-  const auto found = item.ascending ? std::ranges::lower_bound(all, tag, {}, &Element::tag)
-                                    : std::ranges::find(all, tag, &Element::tag);
+  const auto found = std::ranges::lower_bound(all, tag, {}, &Element::tag);
   return found != all.end() && found->tag == tag ? &*found : nullptr;
 }
 
@@ -84,20 +92,17 @@ std::vector<std::string_view> Object::texts(const Element& element) const {
     values.push_back(trimmed(rest.substr(0, end)));
     rest.remove_prefix(end + 1);
   }
-  values.push_back(trimmed(rest));
+  if (element.whole) {
+    values.push_back(trimmed(rest));
+  }
   return values;
 }
 
 std::vector<double> Object::numbers(const Element& element) const {
   std::vector<double> values;
   if (element.vr == Vr::IS || element.vr == Vr::DS) {
-    for (std::string_view text : texts(element)) {
-      if (text.starts_with('+')) {
-        text.remove_prefix(1);
-      }
-      double value = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error == std::errc() && end == text.data() + text.size()) {
+    for (const std::string_view text : texts(element)) {
+      if (const double value = number_of(text); !std::isnan(value)) {
         values.push_back(value);
       }
     }
@@ -113,14 +118,21 @@ std::vector<double> Object::numbers(const Element& element) const {
   return values;
 }
 
-std::size_t Object::count(const Element& element) const {
+std::optional<std::size_t> Object::count(const Element& element) const {
   if (element.sequence) {
     return element.items;
   }
   if (const std::size_t width = width_of(element.vr); width != 0) {
     return element.length / width;
   }
-  return element.length == 0 ? 0 : dicom::is_string(element.vr) ? texts(element).size() : 1;
+  if (element.length != 0 && dicom::is_string(element.vr)) {
+    return element.whole ? std::optional(texts(element).size()) : std::nullopt;
+  }
+  return element.length == 0 ? 0 : 1;
+}
+
+bool Object::readable(const Element& element) const {
+  return element.length == 0 || (element.whole && !element.sequence);
 }
 
 ObjectBuilder::ObjectBuilder() {
@@ -128,19 +140,25 @@ ObjectBuilder::ObjectBuilder() {
   m_object.m_elements.reserve(256);
 }
 
+bool ObjectBuilder::has_room() {
+  if (++m_elements > Object::k_most_elements || m_object.m_values.size() > Object::k_most_kept) {
+    m_object.m_complete = false;
+  }
+  return m_object.m_complete;
+}
+
 void ObjectBuilder::add(const dicom::DataSetReader& reader, Object::Element element) {
   const dicom::DataSetReader::Header& header = reader.header();
   OpenItem& open = m_open_items.back();
-  if (++m_elements > Object::k_most_elements) {
-    m_object.m_complete = false;
+  if (!has_room()) {
     return;
   }
   if (!open.elements.empty() && header.tag <= open.elements.back().tag) {
     open.ascending = false;
   }
   element.tag = header.tag;
-  element.vr = header.vr;
-  element.big_endian = reader.big_endian();
+  element.vr = resolved_vr(header);
+  element.big_endian = reader.big_endian() && header.vr != Vr::UN;
   element.length = header.length;
   element.offset = header.offset;
   open.elements.push_back(element);
@@ -153,16 +171,15 @@ void ObjectBuilder::event(dicom::DataSetReader& reader, Event event) {
       const dicom::DataSetReader::Header& header = reader.header();
       const bool at_root = m_open_items.size() == 1;
       const std::size_t limit = at_root ? Object::k_kept_of_root : Object::k_kept_of_items;
+      const Vr vr = resolved_vr(header);
       // Of bulk nothing is kept, not even its start: no rule asks for it.
-      const bool keeps = dicom::is_string(header.vr) || (width_of(header.vr) != 0 && header.length <= limit);
-      if (keeps) {
+      const bool keeps = dicom::is_string(vr) || (width_of(vr) != 0 && header.length <= limit);
+      if (keeps && m_object.m_complete) {
         const std::string_view value = reader.value(limit);
         element.value_at = m_object.m_values.size();
         element.kept = static_cast<std::uint32_t>(value.size());
         element.whole = value.size() == header.length;
-        if (m_elements < Object::k_most_elements) {
-          m_object.m_values.append(value);
-        }
+        m_object.m_values.append(value);
         if (at_root && header.tag == dicom::tags::specific_character_set) {
           m_object.m_character_set = trimmed(value);
         }
@@ -187,9 +204,10 @@ void ObjectBuilder::event(dicom::DataSetReader& reader, Event event) {
       break;
     case Event::item_end:
       if (m_open_items.size() > 1) {
-        const Object::Item item = close(m_open_items.back());
+        if (has_room()) {
+          m_open_sequences.back().items.push_back(close(m_open_items.back()));
+        }
         m_open_items.pop_back();
-        m_open_sequences.back().items.push_back(item);
       }
       break;
     case Event::sequence_end:
@@ -211,18 +229,33 @@ void ObjectBuilder::event(dicom::DataSetReader& reader, Event event) {
 }
 
 Object::Item ObjectBuilder::close(OpenItem& open) {
+  if (!open.ascending) {
+    std::ranges::stable_sort(open.elements, {}, &Object::Element::tag);
+  }
   Object::Item item;
   item.first = static_cast<std::uint32_t>(m_object.m_elements.size());
   item.count = static_cast<std::uint32_t>(open.elements.size());
   item.offset = open.offset;
-  item.ascending = open.ascending;
   m_object.m_elements.insert(m_object.m_elements.end(), open.elements.begin(), open.elements.end());
   return item;
 }
 
-Object ObjectBuilder::finish(std::string transfer_syntax, bool complete) {
+Object ObjectBuilder::finish(std::string_view transfer_syntax, bool complete) {
   m_object.m_complete = m_object.m_complete && complete;
-  m_object.m_transfer_syntax = std::move(transfer_syntax);
+  if (!transfer_syntax.empty()) {
+    Object::Element element;
+    element.tag = dicom::tags::transfer_syntax_uid;
+    element.vr = Vr::UI;
+    element.whole = true;
+    element.length = static_cast<std::uint32_t>(transfer_syntax.size());
+    element.kept = element.length;
+    element.value_at = m_object.m_values.size();
+    m_object.m_values.append(transfer_syntax);
+    std::vector<Object::Element>& root = m_open_items.front().elements;
+    // In front of one that stands in the data set, where none may be.
+    m_open_items.front().ascending &= root.empty() || root.front().tag > element.tag;
+    root.insert(root.begin(), element);
+  }
   m_object.m_root = close(m_open_items.front());
   return std::move(m_object);
 }

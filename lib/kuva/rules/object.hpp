@@ -14,7 +14,8 @@ namespace kuva::rules {
 
 // The elements of one object for the rules: tags, lengths and places of all of them, the values of short ones. Pixel
 // data and other bulk are there by their length alone. Elements of a data set or item lie side by side, ascending by
-// tag where the file has them so.
+// tag whatever the file's order. Standard elements that are written as UN have the VR of PS3.6 (PS3.5 6.2.2), little
+// endian; the transfer syntax stands at the root as (0002,0010).
 class Object {
  public:
   struct Element {
@@ -35,7 +36,6 @@ class Object {
     std::uint32_t first = 0;
     std::uint32_t count = 0;
     std::uint64_t offset = 0;
-    bool ascending = true;
   };
 
   const Item& root() const { return m_root; }
@@ -49,19 +49,22 @@ class Object {
   std::string_view bytes(const Element& element) const;
   // Present with a value: a sequence with an item, bulk with a length, text that is not only padding (PS3.5 7.4).
   bool filled(const Element& element) const;
-  // Values of strings parted by backslash and without padding; nothing for bulk.
+  // Values of strings parted by backslash and without padding; nothing for bulk. The last one of an element that is not
+  // whole is left out: where it ends is not known.
   std::vector<std::string_view> texts(const Element& element) const;
   // Values of US, SS, UL, SL, FL, FD, AT, SV, UV, and of IS and DS; a value that is no number is left out.
   std::vector<double> numbers(const Element& element) const;
-  // The number of values, or of items.
-  std::size_t count(const Element& element) const;
+  // The number of values, or of items; nothing for texts that are not whole.
+  std::optional<std::size_t> count(const Element& element) const;
+  // All values are among texts() or numbers().
+  bool readable(const Element& element) const;
 
-  const std::string& transfer_syntax() const { return m_transfer_syntax; }
   const std::string& character_set() const { return m_character_set; }
-  // False where the file has more than k_most_elements, or ended or broke off before its end.
+  // False where the file has more than k_most_elements or k_most_kept, or ended or broke off before its end.
   bool complete() const { return m_complete; }
 
-  static constexpr std::size_t k_most_elements = 1'000'000;
+  static constexpr std::size_t k_most_elements = 1'000'000;  // and items
+  static constexpr std::size_t k_most_kept = 64U << 20U;     // bytes of values
   static constexpr std::size_t k_kept_of_root = 1024;
   static constexpr std::size_t k_kept_of_items = 256;
 
@@ -72,7 +75,6 @@ class Object {
   std::vector<Element> m_elements;
   std::vector<Item> m_items;
   std::string m_values;
-  std::string m_transfer_syntax;
   std::string m_character_set;
   bool m_complete = true;
 };
@@ -83,18 +85,20 @@ class ObjectBuilder {
   ObjectBuilder();
   void event(dicom::DataSetReader& reader, dicom::DataSetReader::Event event);
   // `complete`: the reader came to the end of the data set.
-  Object finish(std::string transfer_syntax, bool complete);
+  Object finish(std::string_view transfer_syntax, bool complete);
 
  private:
   struct OpenItem {
     std::vector<Object::Element> elements;
     std::uint64_t offset = 0;
-    bool ascending = true;
+    bool ascending = true;  // so far
   };
   struct OpenSequence {
     std::vector<Object::Item> items;
   };
 
+  // Counts an element or item; false, and the object is not complete, where there are too many.
+  bool has_room();
   void add(const dicom::DataSetReader& reader, Object::Element element);
   Object::Item close(OpenItem& open);
 

@@ -338,8 +338,9 @@ void inherit(Profile& profile, Profile from, std::optional<Severity> at_most) {
   for (auto& [id, code] : from.codes) {
     profile.codes.insert_or_assign(id, std::move(code));
   }
-  for (auto& [id, severity] : from.severities) {
-    profile.severities.insert_or_assign(id, severity);
+  for (const auto& [id, severity] : from.severities) {
+    profile.severities.insert_or_assign(id,
+                                        severity && at_most ? std::optional(milder(*severity, *at_most)) : severity);
   }
 }
 

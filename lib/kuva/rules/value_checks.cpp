@@ -316,7 +316,8 @@ void ValueChecks::check_texts(dicom::DataSetReader& reader, Vr vr) {
     decoded = std::move(result.text);
     text = decoded;
   }
-  if (vr != Vr::UI && bytes.ends_with('\0')) {
+  const bool whole = bytes.size() == reader.header().length;
+  if (vr != Vr::UI && whole && bytes.ends_with('\0')) {
     add(reader, Severity::warning, "value.padding",
         fmt::format("a {} value is padded with a zero byte, not with a space", dicom::to_string(vr)));
   }
@@ -334,8 +335,11 @@ void ValueChecks::check_texts(dicom::DataSetReader& reader, Vr vr) {
           add(reader, Severity::error, "uid.arcs", "the UID does not begin with components that ISO 9834 knows");
         }
       } else if (const auto defect = value_defect(vr, value)) {
-        reported = true;
-        add(reader, Severity::error, defect->rule, defect->message);
+        // Too long or with a wrong character it is wherever it ends; its form is not known before that.
+        reported = whole || end != rest.size() || defect->rule != "value.format";
+        if (reported) {
+          add(reader, Severity::error, defect->rule, defect->message);
+        }
       }
     }
     if (end == rest.size()) {
@@ -345,7 +349,7 @@ void ValueChecks::check_texts(dicom::DataSetReader& reader, Vr vr) {
     ++count;
   }
   const bool empty = trimmed(text).empty();
-  if (!empty && bytes.size() == reader.header().length && dicom::find_entry(reader.header().tag) != nullptr) {
+  if (!empty && whole && dicom::find_entry(reader.header().tag) != nullptr) {
     check_count(reader, count);
   }
 }

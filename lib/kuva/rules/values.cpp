@@ -1,6 +1,7 @@
 #include <kuva/rules/values.hpp>
 
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 namespace kuva::rules {
@@ -37,10 +38,15 @@ std::size_t width_of(Vr vr) {
       return 0;
   }
 }
+
 double number_of(std::string_view text) {
+  if (text.size() > 1 && text.front() == '+' && text[1] != '-') {
+    text.remove_prefix(1);  // from_chars knows no plus
+  }
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool is_number = error == std::errc() && end == text.data() + text.size() && !text.empty();
+  const bool is_number =
+      error == std::errc() && end == text.data() + text.size() && !text.empty() && std::isfinite(value);
   return is_number ? value : std::numeric_limits<double>::quiet_NaN();
 }
 

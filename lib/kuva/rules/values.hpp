@@ -13,7 +13,7 @@ bool is_padding(char c);
 std::string_view trimmed(std::string_view text);
 // Bytes of a number of this VR; 0 of what is none, or has no fixed width (PS3.5 6.2).
 std::size_t width_of(dicom::Vr vr);
-// A whole text as a number; NaN where it is none.
+// A whole text as a number as IS and DS write it; NaN where it is none.
 double number_of(std::string_view text);
 
 }  // namespace kuva::rules

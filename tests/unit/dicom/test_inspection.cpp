@@ -163,6 +163,7 @@ TEST_CASE("native pixel data: one byte of padding is fine, less is an error, mor
   };
   CHECK(with("1 ", "ab").empty());
   CHECK(with("2 ", "ab").empty());
+  CHECK(with("+2", "ab").empty());  // PS3.5 6.2, IS
   const auto few = with("3 ", "ab");
   REQUIRE(test::rules(few) == Lines{"pixel.native-length"});
   CHECK(few.front().severity == Defect::Severity::error);
@@ -200,6 +201,10 @@ TEST_CASE("the digest is of the data set alone") {
   CHECK(data_set_digest(one.path()).size() == 64);
   CHECK(data_set_digest(one.path()) == data_set_digest(same.path()));
   CHECK(data_set_digest(one.path()) != data_set_digest(other.path()));
+  CHECK(has_same_data_set(one.path(), same.path()));
+  CHECK_FALSE(has_same_data_set(one.path(), other.path()));
+  const test::TemporaryFile longer(test::small_ct_file() + "x");
+  CHECK_FALSE(has_same_data_set(one.path(), longer.path()));
 }
 
 TEST_CASE("an object of 5 GiB in many fragments is inspected without reading them") {

@@ -14,23 +14,25 @@ namespace {
 
 constexpr std::string_view k_head = "format = 1\nname = \"x\"\ntitle = \"X\"\nversion = \"1\"\nsource = \"s\"\n";
 
-Checker::Result check(const Profile& profile, const Encoded& bytes) {
+Checker::Result check(const Profile& profile, const Encoded& bytes,
+                      std::string_view syntax = dicom::k_explicit_vr_little_endian) {
   Checker checker(profile);
   const auto source = dicom::make_memory_source(dicom::test::as_bytes(bytes.bytes()));
-  dicom::DataSetReader reader(*source, dicom::transfer_syntax(dicom::k_explicit_vr_little_endian));
+  dicom::DataSetReader reader(*source, dicom::transfer_syntax(syntax));
   for (auto event = reader.next(); event != dicom::DataSetReader::Event::end; event = reader.next()) {
     checker.event(reader, event);
   }
   dicom::Inspection inspection;
   inspection.complete = true;
-  inspection.header.attributes.transfer_syntax_uid = dicom::k_explicit_vr_little_endian;
+  inspection.header.attributes.transfer_syntax_uid = syntax;
   return checker.finish(inspection);
 }
 
-std::vector<std::string> rules_of(std::string_view profile, const Encoded& bytes) {
+std::vector<std::string> rules_of(std::string_view profile, const Encoded& bytes,
+                                  std::string_view syntax = dicom::k_explicit_vr_little_endian) {
   std::vector<std::string> found;
   for (const Finding& finding :
-       check(parse_profile(std::string(k_head) + std::string(profile), "x.toml"), bytes).findings) {
+       check(parse_profile(std::string(k_head) + std::string(profile), "x.toml"), bytes, syntax).findings) {
     found.push_back(finding.rule);
   }
   return found;
@@ -143,4 +145,79 @@ TEST_CASE("severities of a profile's own") {
   const Profile strict =
       parse_profile(std::string(k_head) + "[severity]\n\"iod.type1-absent\" = \"error\"\n", "x.toml");
   CHECK(strict.severity_of("iod.type1-absent", Severity::warning) == Severity::warning);  // a module that is a guess
+}
+
+TEST_CASE("a rule that breaks everywhere is reported so many times, then once that there is more") {
+  Encoded bytes(Encoded::Form::explicit_little);
+  bytes.head(Tag{0x0008, 0x1140}, "SQ", dicom::k_undefined_length);
+  for (std::size_t i = 0; i < 3 * Checker::k_most_findings; ++i) {
+    bytes.item().element(Tag{0x0008, 0x1155}, "UI", "1.2.3.4 ").item_end();
+  }
+  bytes.sequence_end();
+  const auto found = rules_of(rule("absent", "ReferencedImageSequence.ReferencedSOPInstanceUID"), bytes);
+  REQUIRE(found.size() == Checker::k_most_findings + 1);
+  CHECK(found.back() == "inspection.more");
+}
+
+TEST_CASE("an object whose standard elements are in UN breaks no rule for that (PS3.5 6.2.2)") {
+  const auto two = std::string_view("\x02\0", 2);
+  Encoded bytes(Encoded::Form::explicit_little);
+  bytes.element(Tag{0x0008, 0x0008}, "UN", "ORIGINAL\\PRIMARY\\AXIAL ")
+      .element(Tag{0x0008, 0x0016}, "UI", std::string_view("1.2.840.10008.5.1.4.1.1.2\0", 26))
+      .element(Tag{0x0008, 0x0060}, "UN", "CT")
+      .element(Tag{0x0028, 0x0010}, "UN", two)
+      .element(Tag{0x0028, 0x0011}, "UN", two)
+      .element(Tag{0x0028, 0x0100}, "UN", two)
+      .element(Tag{0x0028, 0x0101}, "UN", two)
+      .element(Tag{0x0028, 0x0102}, "UN", std::string_view("\x01\0", 2));
+  for (const Finding& finding : check(load_profile("dicom"), bytes).findings) {
+    CAPTURE(finding.rule);
+    CHECK_FALSE(finding.rule.starts_with("image."));
+    CHECK_FALSE(finding.rule.starts_with("modality."));
+    CHECK_FALSE(finding.rule == "iod.type1-empty");
+  }
+}
+
+TEST_CASE("a rule is not broken by what is not kept of a long value") {
+  std::string many;
+  while (many.size() < 2000) {
+    many += many.empty() ? "123456789" : "\\123456789";
+  }
+  Encoded bytes(Encoded::Form::explicit_little);
+  bytes.element(Tag{0x0028, 0x1050}, "DS", many + (many.size() % 2 != 0 ? " " : ""));
+  CHECK_FALSE(breaks(rule("matches", "WindowCenter", "pattern = \"[0-9]{9}\""), bytes));
+  CHECK(breaks(rule("matches", "WindowCenter", "pattern = \"[0-8]{9}\""), bytes));
+  CHECK_FALSE(breaks(rule("expression", "WindowCenter", "test = 'count(WindowCenter) = 7'"), bytes));
+}
+
+TEST_CASE("a value that was cut where reading ends has no format") {
+  const std::size_t limit = dicom::ByteSource::k_largest_peek;
+  const auto found = [&](std::string_view one, std::size_t length) {
+    std::string many;
+    while (many.size() + one.size() < length) {
+      many += std::string(one) + "\\";
+    }
+    many += std::string(length - many.size(), '1');
+    Encoded bytes(Encoded::Form::implicit_little);
+    bytes.element(Tag{0x0028, 0x1050}, "DS", many);
+    return rules_of("checks = [\"values\"]", bytes, dicom::k_implicit_vr_little_endian);
+  };
+  REQUIRE(limit % 9 == 1);  // the limit falls behind a sign
+  CHECK(found("-1E00001", limit).empty());
+  CHECK(found("-1E00001", limit + 4096).empty());
+  CHECK(found("1.5E+", limit + 4096) == std::vector<std::string>{"value.format"});
+}
+
+TEST_CASE("rules about the transfer syntax, whatever their kind") {
+  const Encoded none(Encoded::Form::explicit_little);
+  CHECK_FALSE(breaks(rule("present", "TransferSyntaxUID"), none));
+  CHECK_FALSE(breaks(rule("filled", "TransferSyntaxUID"), none));
+  CHECK(breaks(rule("absent", "TransferSyntaxUID"), none));
+  CHECK(breaks(rule("values", "TransferSyntaxUID", "values = [\"1.2.840.10008.1.2\"]"), none));
+  CHECK_FALSE(breaks(rule("values", "TransferSyntaxUID", "values = [\"1.2.840.10008.1.2.1\"]"), none));
+  const Profile profile =
+      parse_profile(std::string(k_head) + rule("consistent", "TransferSyntaxUID", "scope = \"series\""), "x.toml");
+  const auto facts = check(profile, none).facts;
+  REQUIRE(facts.size() == 1);
+  CHECK(facts.front().value == "1.2.840.10008.1.2.1");
 }

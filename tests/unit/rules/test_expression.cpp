@@ -87,6 +87,21 @@ TEST_CASE("conditions: what has no value compares to nothing") {
   CHECK_FALSE(holds("Rows < 5"));
 }
 
+TEST_CASE("conditions: what is no number is neither before nor after one") {
+  Encoded bytes(Form::explicit_little);
+  bytes.element(Tag{0x0008, 0x0020}, "DA", "20240510")
+      .element(Tag{0x0010, 0x0030}, "DA", "1981.01.01")
+      .element(Tag{0x0020, 0x0013}, "IS", "+10 ");
+  const Object object = object_of(bytes);
+  const auto truth = [&](std::string_view text) { return Expression::parse(text).truth(object, object.root()); };
+  CHECK(truth("PatientBirthDate <= StudyDate") == Expression::Truth::unknown);
+  CHECK(truth("not PatientBirthDate <= StudyDate") == Expression::Truth::unknown);
+  CHECK(truth("PatientBirthDate > StudyDate or true") == Expression::Truth::yes);
+  CHECK(truth("PatientBirthDate > StudyDate and false") == Expression::Truth::no);
+  CHECK(truth("Rows < 5") == Expression::Truth::no);  // it is not there
+  CHECK(truth("InstanceNumber = 10 and InstanceNumber < 11") == Expression::Truth::yes);
+}
+
 TEST_CASE("conditions: precedence") {
   CHECK(holds("true or false and false"));
   CHECK_FALSE(holds("(true or false) and false"));

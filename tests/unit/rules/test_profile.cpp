@@ -70,6 +70,13 @@ TEST_CASE("inheritance: at most, severities, lists") {
   CHECK(list_rules(profile).find("not filled") != std::string::npos);
 }
 
+TEST_CASE("inheritance: at most holds for the severities that the other profile has set, too") {
+  const Profile profile =
+      parse_profile(std::string(k_head) + "[[inherit]]\nprofile = \"dcm4chee\"\nat_most = \"info\"\n", "x.toml");
+  REQUIRE(load_profile("dcm4chee").severity_of("uid.syntax", Severity::error) == Severity::warning);
+  CHECK(profile.severity_of("uid.syntax", Severity::error) == Severity::info);
+}
+
 TEST_CASE("dates") {
   CHECK(validity_warning(load_profile("kanta-2.3.4"), "2026-01-01") ==
         "profile kanta-2.3.4: valid for certification until 2023-10-31");
