@@ -24,10 +24,10 @@ class BatchState {
   struct Known {
     std::string path;
     std::string study_instance_uid;
-    std::string series_instance_uid;
+    std::uint64_t data_set_size = 0;  // bytes, without file meta information
   };
   // Remembers an instance; when its SOP Instance UID is known already, nothing is stored and the first one is returned.
-  std::optional<Known> remember(const dicom::InstanceAttributes& attributes, const std::string& path);
+  std::optional<Known> remember(const dicom::Header& header, const std::string& path);
 
   // The attributes of a study that must be the same in all its instances, as the first one had them.
   struct StudyFacts {
@@ -40,17 +40,19 @@ class BatchState {
     std::string study_date;
   };
   // Adds an instance to its study. Returns the facts of the study's first instance when the study was known.
-  std::optional<StudyFacts> add_to_study(const dicom::InstanceAttributes& attributes, std::uint64_t size, bool ok);
-  // Notes a rule that the study breaks (each once).
-  void add_study_finding(const std::string& study_instance_uid, const std::string& rule);
+  std::optional<StudyFacts> add_to_study(const dicom::InstanceAttributes& attributes, std::uint64_t size);
+  // Counts one of the study's instances as invalid.
+  void note_invalid(const std::string& study_instance_uid);
+  // Notes a rule that the study breaks (each once), with why that was accepted; empty where it was not, and that stays.
+  void add_study_finding(const std::string& study_instance_uid, const std::string& rule, const std::string& waived);
 
   // A value that must be the same for every instance of `scope` under a rule. The first one is kept; false where this
   // one differs from it.
   bool agrees(const std::string& rule, const std::string& scope, const std::string& value);
   // What the view of a study is made of, of an instance that was added to its study.
   void note_for_view(const dicom::InstanceAttributes& attributes);
-  // An instance that a rejection note of the study names.
-  void note_rejected(const std::string& study_instance_uid, const std::string& sop_instance_uid);
+  // An instance that a rejection note of the batch names.
+  void note_rejected(const std::string& sop_instance_uid);
 
   // Of all instances of a study.
   struct View {
@@ -70,7 +72,11 @@ class BatchState {
     std::uint64_t series = 0;
     std::uint64_t bytes = 0;
     std::vector<std::string> modalities;
-    std::vector<std::string> broken_rules;
+    struct BrokenRule {
+      std::string rule;
+      std::string waived;  // the reason, where it was accepted for every instance
+    };
+    std::vector<BrokenRule> broken_rules;
   };
   // All studies in the order of their first instance.
   void for_each_study(const std::function<void(const Study&)>& visit);

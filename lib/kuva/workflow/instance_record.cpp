@@ -1,6 +1,8 @@
 #include <kuva/dicom/uid.hpp>
 #include <kuva/workflow/instance_record.hpp>
 
+#include <fmt/format.h>
+
 namespace kuva::workflow {
 
 void put_header(Json& record, const dicom::Header& header) {
@@ -48,8 +50,21 @@ std::string skip_reason(const dicom::FileMeta& meta) {
   return meta.media_storage_sop_class_uid == dicom::uids::media_storage_directory ? "DICOMDIR" : std::string();
 }
 
-bool same_data_set(const std::string& path, const std::string& other_path) {
-  return dicom::data_set_digest(path) == dicom::data_set_digest(other_path);
+bool is_same_data_set(const dicom::Header& header, const std::string& path, const BatchState::Known& first) {
+  if (path == first.path) {
+    return true;
+  }
+  if (header.size - header.data_set_offset != first.data_set_size) {
+    return false;
+  }
+  try {
+    return dicom::has_same_data_set(path, first.path);
+  } catch (const Error& error) {
+    const bool unreadable = error.kind().exit_code == ExitCode::local_io;
+    throw Error(
+        unreadable ? error.kind() : kind("file.changed"),
+        fmt::format("cannot compare it with {}, which has the same SOP Instance UID: {}", first.path, error.message()));
+  }
 }
 
 }  // namespace kuva::workflow

@@ -2,6 +2,7 @@
 
 #include <kuva/core/error.hpp>
 #include <kuva/dicom/inspection.hpp>
+#include <kuva/workflow/batch_state.hpp>
 
 #include <string>
 
@@ -21,7 +22,9 @@ std::string_view to_string(dicom::Defect::Severity severity);
 // Why a file is not an instance to act on though it is DICOM (a DICOMDIR), or an empty string.
 std::string skip_reason(const dicom::FileMeta& meta);
 
-// True when two files hold the same data set, byte for byte. Errors: as dicom::data_set_digest.
-bool same_data_set(const std::string& path, const std::string& other_path);
+// True when a file holds the same data set, byte for byte, as one that the batch knows by the same UID. Files are read
+// only where the sizes agree, and as far as they do. Errors: local.read; file.changed where one is no instance any
+// more.
+bool is_same_data_set(const dicom::Header& header, const std::string& path, const BatchState::Known& first);
 
 }  // namespace kuva::workflow

@@ -62,8 +62,8 @@ class Dispatcher {
     job.sop_instance_uid = attributes.sop_instance_uid;
     job.study_instance_uid = attributes.study_instance_uid;
     job.size = header.size;
-    if (const std::optional<BatchState::Known> first = m_batch.remember(attributes, job.path)) {
-      take_second(std::move(job), *first);
+    if (const std::optional<BatchState::Known> first = m_batch.remember(header, job.path)) {
+      take_second(std::move(job), header, *first);
       return;
     }
     if (m_run.settings().dry_run) {
@@ -75,14 +75,20 @@ class Dispatcher {
   }
 
   // The UID came before: the same object is sent once, another one stops the study.
-  void take_second(StoreJob job, const BatchState::Known& first) {
-    job.record["duplicateOf"] = path_to_json(first.path);
-    if (job.path == first.path || same_data_set(job.path, first.path)) {
+  void take_second(StoreJob job, const dicom::Header& header, const BatchState::Known& first) {
+    bool is_same = false;
+    try {
+      is_same = is_same_data_set(header, job.path, first);
+    } catch (const Error& error) {
+      m_run.finish_failed(std::move(job), error);
+      return;
+    }
+    if (is_same) {
+      job.record["duplicateOf"] = path_to_json(first.path);
       set_outcome(job.record, k_send_tool, outcome::duplicate, true);
       m_run.emit(job.record);
       return;
     }
-    job.record.erase("duplicateOf");
     job.record["clashesWith"] = path_to_json(first.path);
     const Error error(
         kind("batch.uid-clash"),

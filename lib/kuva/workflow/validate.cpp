@@ -47,6 +47,10 @@ Checked check(const InventoryItem& item, const rules::Profile* profile) {
     }
   } catch (const Error& error) {
     checked.error = error;
+  } catch (const std::bad_alloc&) {
+    checked.error = Error(kind("local.resource"), "not enough memory for the checks of this file");
+  } catch (const std::exception& error) {
+    checked.error = Error(kind("internal"), error.what());
   }
   return checked;
 }
@@ -140,7 +144,11 @@ class Validation {
   }
 
   void emit_studies() {
-    m_batch.for_each_study([this](const BatchState::Study& study) { m_sink.emit(to_record(study)); });
+    m_batch.for_each_study([this](const BatchState::Study& study) {
+      const Json record = to_record(study);
+      m_report.take(record);
+      m_sink.emit(record);
+    });
   }
 
   void finish_report() { m_report.finish(); }
@@ -218,8 +226,14 @@ class Validation {
     std::vector<Defect> defects;
     check_known_uids(attributes, defects);
     if (!attributes.sop_instance_uid.empty()) {
-      if (const std::optional<BatchState::Known> first = m_batch.remember(attributes, path)) {
-        if (first->path == path || same_data_set(path, first->path)) {
+      if (const std::optional<BatchState::Known> first = m_batch.remember(inspection.header, path)) {
+        bool is_same = false;
+        try {
+          is_same = is_same_data_set(inspection.header, path, *first);
+        } catch (const Error& error) {
+          return of_error(std::move(record), error);
+        }
+        if (is_same) {
           set_outcome(record, k_validate_tool, outcome::duplicate, true);
           record["duplicateOf"] = path_to_json(first->path);
           return record;
@@ -236,18 +250,34 @@ class Validation {
     for (const Defect& defect : defects) {
       note(rules::to_finding(defect));
     }
-    for (const Defect& defect : check_study(attributes, inspection.header.size, fails(found))) {
+    for (const Defect& defect : check_study(attributes, inspection.header.size)) {
       note(rules::to_finding(defect));
     }
     if (m_rules.profile && m_settings.studies && !attributes.study_instance_uid.empty()) {
       m_batch.note_for_view(attributes);
       for (const std::string& rejected : checked.result ? checked.result->rejected : std::vector<std::string>()) {
-        m_batch.note_rejected(attributes.study_instance_uid, rejected);
+        m_batch.note_rejected(rejected);
       }
     }
     drop_repeated(found);
+    note_in_study(attributes, found);
     finish(record, found);
     return record;
+  }
+
+  // What the study's record will say of this instance: after all of its findings and waivers are known.
+  void note_in_study(const dicom::InstanceAttributes& attributes, const std::vector<Noted>& found) {
+    if (attributes.study_instance_uid.empty()) {
+      return;
+    }
+    for (const Noted& noted : found) {
+      if (std::ranges::find(k_study_rules, noted.finding.rule, &StudyRule::rule) != std::end(k_study_rules)) {
+        m_batch.add_study_finding(attributes.study_instance_uid, noted.finding.rule, noted.waived);
+      }
+    }
+    if (fails(found)) {
+      m_batch.note_invalid(attributes.study_instance_uid);
+    }
   }
 
   // What differs within the study differs for the patient too, and is said once.
@@ -324,12 +354,12 @@ class Validation {
     }
   }
 
-  std::vector<Defect> check_study(const dicom::InstanceAttributes& attributes, std::uint64_t size, bool failed) {
+  std::vector<Defect> check_study(const dicom::InstanceAttributes& attributes, std::uint64_t size) {
     std::vector<Defect> defects;
     if (attributes.study_instance_uid.empty()) {
       return defects;
     }
-    const auto first = m_batch.add_to_study(attributes, size, !failed);
+    const auto first = m_batch.add_to_study(attributes, size);
     if (!first) {
       return defects;
     }
@@ -344,7 +374,6 @@ class Validation {
         message += fmt::format(": \"{}\" here, \"{}\" there", actual, expected);
       }
       defects.push_back({rule.severity, std::string(rule.rule), message, {}, 0});
-      m_batch.add_study_finding(attributes.study_instance_uid, std::string(rule.rule));
     }
     return defects;
   }
@@ -421,18 +450,23 @@ class Validation {
     Json findings = Json::array();
     dicom::InstanceAttributes attributes;
     attributes.study_instance_uid = study.study_instance_uid;
-    const auto note = [&](Defect::Severity severity, std::string_view rule, std::string message) {
-      Noted noted{rules::to_finding({severity, std::string(rule), std::move(message), {}, 0}), {}};
+    const auto note = [&](Defect::Severity severity, std::string_view rule, std::string message,
+                          const std::string& waived = {}) {
+      Noted noted{rules::to_finding({severity, std::string(rule), std::move(message), {}, 0}), waived};
       if (m_rules.profile && !rules::complete(noted.finding, *m_rules.profile)) {
         return;
       }
-      waive(noted, attributes);
+      if (noted.waived.empty()) {
+        waive(noted, attributes);
+      }
       broken = broken || fails({noted});
       findings.push_back(to_json(noted));
     };
     for (const StudyRule& rule : k_study_rules) {
-      if (std::find(study.broken_rules.begin(), study.broken_rules.end(), rule.rule) != study.broken_rules.end()) {
-        note(rule.severity, rule.rule, fmt::format("{} is not the same in all instances", rule.attribute));
+      const auto broken_rule = std::ranges::find(study.broken_rules, rule.rule, &BatchState::Study::BrokenRule::rule);
+      if (broken_rule != study.broken_rules.end()) {
+        note(rule.severity, rule.rule, fmt::format("{} is not the same in all instances", rule.attribute),
+             broken_rule->waived);
       }
     }
     const BatchState::View view = m_rules.profile ? m_batch.view_of(study.study_instance_uid) : BatchState::View{};

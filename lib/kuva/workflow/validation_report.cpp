@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <map>
+#include <tuple>
 
 namespace kuva::workflow {
 
@@ -39,7 +40,13 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+bool is_study(const Json& record) { return text_of(record, "type") == "study"; }
+
+// What a record is about: the file, or of a study its UID.
 std::string path_of(const Json& record) {
+  if (is_study(record)) {
+    return "study " + text_of(record, "StudyInstanceUID");
+  }
   const auto path = record.find("path");
   return path == record.end() ? text_of(record, "SOPInstanceUID") : printable(path_from_json(*path));
 }
@@ -104,7 +111,8 @@ class JunitWriter : public ValidationReport::Writer {
   void take(const Json& record) override {
     xml::Writer xml;
     xml.open("testcase").attribute("name", path_of(record));
-    xml.attribute("classname", text_of(record, "SOPClassUID").empty() ? "file" : text_of(record, "SOPClassUID"));
+    const std::string sop_class = text_of(record, "SOPClassUID");
+    xml.attribute("classname", is_study(record) ? "study" : sop_class.empty() ? "file" : sop_class);
     ++m_tests;
     const std::string outcome = text_of(record, "outcome");
     std::string lines;
@@ -116,6 +124,9 @@ class JunitWriter : public ValidationReport::Writer {
         first = text_of(finding, "rule");
       }
       lines += printable(line) + "\n";
+    }
+    if (const auto invalid = record.find("invalidInstances"); invalid != record.end() && *invalid != 0) {
+      lines += fmt::format("{} of {} instances are invalid\n", to_line(*invalid), text_of(record, "instances"));
     }
     const auto ok = record.find("ok");
     if (ok != record.end() && *ok == false) {
@@ -176,12 +187,14 @@ class TextWriter : public ValidationReport::Writer {
   TextWriter(std::string file, std::string profile) : m_path(std::move(file)), m_profile(std::move(profile)) {}
 
   void take(const Json& record) override {
-    ++m_instances;
+    const bool study = is_study(record);
+    m_instances += study ? 0 : 1;
+    m_studies += study ? 1 : 0;
     std::vector<std::string> seen;
     for (const Json& finding : findings_of(record)) {
       const std::string rule = text_of(finding, "rule");
       const std::string severity = finding.contains("waived") ? "waived" : text_of(finding, "severity");
-      Group& group = m_groups[{rank(severity), rule}];
+      Group& group = m_groups[{rank(severity), rule, study}];
       if (group.findings++ == 0) {
         group.severity = severity;
         group.example = path_of(record);
@@ -198,10 +211,12 @@ class TextWriter : public ValidationReport::Writer {
 
   void finish() override {
     AtomicFile file(m_path);
-    file.write(fmt::format("{} files{}\n", m_instances, m_profile.empty() ? "" : ", profile " + m_profile));
+    file.write(fmt::format("{} files, {} studies{}\n", m_instances, m_studies,
+                           m_profile.empty() ? "" : ", profile " + m_profile));
     for (const auto& [key, group] : m_groups) {
-      file.write(fmt::format("\n{} {}: {} in {} files\n  {}\n  e.g. {}{}\n", group.severity, key.second, group.findings,
-                             group.instances, group.message, group.example,
+      const auto& [unused, rule, of_studies] = key;
+      file.write(fmt::format("\n{} {}: {} in {} {}\n  {}\n  e.g. {}{}\n", group.severity, rule, group.findings,
+                             group.instances, of_studies ? "studies" : "files", group.message, group.example,
                              group.tag_path.empty() ? "" : " at " + group.tag_path));
       if (!group.hint.empty()) {
         file.write(fmt::format("  {}\n", group.hint));
@@ -228,7 +243,8 @@ class TextWriter : public ValidationReport::Writer {
   std::string m_path;
   std::string m_profile;
   std::uint64_t m_instances = 0;
-  std::map<std::pair<int, std::string>, Group> m_groups;
+  std::uint64_t m_studies = 0;
+  std::map<std::tuple<int, std::string, bool>, Group> m_groups;  // severity, rule, of studies
 };
 
 struct Wanted {

@@ -20,7 +20,7 @@ class ValidationReport {
   ValidationReport(const ValidationReport&) = delete;
   ValidationReport& operator=(const ValidationReport&) = delete;
 
-  // An instance record as it leaves. Errors: local.write.
+  // An instance or study record as it leaves. Errors: local.write.
   void take(const Json& record);
   // The files appear, whole. Errors: local.write.
   void finish();
