@@ -53,7 +53,7 @@ DIFFERENCES = [
      "kuva ends the list with a finding that says so; one file has 1000 empty items.",
      lambda e: e.kuva_has("inspection.more") or e.kuva_has("value.more")),
     ("functional groups", "ours",
-     "Functional groups of multi-frame objects are not looked into beyond their two sequences (kuva-profiles(5)).",
+     "Attributes within functional groups: the tables name the sequence of each group, not what it holds (kuva-profiles(5)).",
      lambda e: GROUPS.search(e.path) is not None),
     ("Laterality", "choice",
      "Required of paired body parts alone, which no data set tells; dciodvfy asks for it wherever it does not know the "
@@ -67,8 +67,8 @@ DIFFERENCES = [
      "of the data set; --list-rules names each. They are never errors.",
      lambda e: e.kind == "missing attribute" and "Conditional" in e.message),
     ("file meta information", "choice",
-     "Of group 0002 kuva checks what a transfer needs (UIDs, their agreement, transfer syntax, lengths), not VR, padding and "
-     "length of each value: kuva-send writes none of it into an association, and the archive makes its own.",
+     "Of group 0002 kuva checks VRs, lengths and what a transfer needs (UIDs, their agreement, transfer syntax), not the characters of "
+     "each value: kuva-send writes none of it into an association, and the archive makes its own.",
      lambda e: e.path.startswith("0002,")),
     ("private values without a VR", "choice",
      "In Implicit VR or UN: dciodvfy has a dictionary of private attributes; kuva takes nothing for text that the file does not call so.",

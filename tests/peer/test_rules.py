@@ -168,10 +168,66 @@ class Cases(harness.PeerCase):
         if "ConceptNameCodeSequence" in image:
             changes["no CodeMeaning"] = (lambda i: delattr(i.ConceptNameCodeSequence[0], "CodeMeaning"), {"iod.type1-absent"},
                                          "0040,A043[1]/0008,0104")
+        changes.update(self.changes_of_groups(image))
+        changes.update(self.changes_of_key_objects(image))
         if "ContentSequence" in image:
+            changes["SELECTED FROM"] = (lambda i: setattr(i.ContentSequence[0], "RelationshipType", "SELECTED FROM"), {"sr.relationship"},
+                                        "0040,A730[1]/0040,A010")
             changes["no ValueType"] = (lambda i: delattr(i.ContentSequence[0], "ValueType"), {"iod.type1-absent", "iod.type1c-absent"},
                                        "0040,A730[1]/0040,A040")
         return changes
+
+    @staticmethod
+    def changes_of_groups(image):
+        """Functional groups: one frame fewer, a group in both places, none of a mandatory one, dimensions that do not fit."""
+        frames = image.get("PerFrameFunctionalGroupsSequence")
+        shared = image.get("SharedFunctionalGroupsSequence")
+        if not frames or not shared:
+            return {}
+        changes = {"a frame's groups": (lambda i: i.PerFrameFunctionalGroupsSequence.append(pydicom.Dataset(frames[-1])), {"fg.frame-count"},
+                                        "5200,9230")}
+        group = next((k for k in ("PixelMeasuresSequence", "PlaneOrientationSequence", "SegmentIdentificationSequence") if k in shared[0]), None)
+        if group:
+            changes["a group in both"] = (lambda i: setattr(i.PerFrameFunctionalGroupsSequence[0], group, shared[0][group].value),
+                                          {"fg.in-both"}, f"5200,9230[1]/{dotted(group)}")
+        if group == "PixelMeasuresSequence" and image.SOPClassUID.endswith((".4.1", ".2.1", ".30")):
+            changes["no pixel measures"] = (lambda i: delattr(i.SharedFunctionalGroupsSequence[0], group), {"fg.absent"}, dotted(group))
+        if frames[0].get("FrameContentSequence") and "DimensionIndexValues" in frames[0].FrameContentSequence[0]:
+            def index(image):
+                content = image.PerFrameFunctionalGroupsSequence[0].FrameContentSequence[0]
+                values = content.DimensionIndexValues
+                content.DimensionIndexValues = [*(values if isinstance(values, (list, pydicom.multival.MultiValue)) else [values]), 1]
+            changes["an index too many"] = (index, {"fg.dimension-count"}, "5200,9230[1]/0020,9111[1]/0020,9157")
+        if image.get("DimensionIndexSequence") and "DimensionOrganizationUID" in image.DimensionIndexSequence[0]:
+            changes["organization"] = (lambda i: setattr(i.DimensionIndexSequence[0], "DimensionOrganizationUID", "1.2.3.4"),
+                                       {"fg.dimension-organization"}, "0020,9222[1]/0020,9164")
+        return changes
+
+    @staticmethod
+    def changes_of_key_objects(image):
+        """A Key Object Selection whose references and evidence do not agree."""
+        if image.SOPClassUID != "1.2.840.10008.5.1.4.1.1.88.59":
+            return {}
+        content = [n for n, item in enumerate(image.ContentSequence) if "ReferencedSOPSequence" in item]
+
+        def other_reference(image):
+            image.ContentSequence[content[0]].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+
+        def no_references(image):
+            for number in content:
+                image.ContentSequence[number].RelationshipType, image.ContentSequence[number].ValueType = "CONTAINS", "TEXT"
+                image.ContentSequence[number].TextValue = "none"
+                del image.ContentSequence[number].ReferencedSOPSequence
+
+        return {
+            "other reference": (other_reference, {"kos.content-without-evidence"},
+                                f"0040,A730[{content[0] + 1}]/0008,1199[1]/0008,1155"),
+            "no references": (no_references, {"kos.no-content"}, "0040,A730"),
+            "evidence without a study": (lambda i: setattr(i, "CurrentRequestedProcedureEvidenceSequence", []),
+                                         {"kos.content-without-evidence"}, f"0040,A730[{content[0] + 1}]/0008,1199[1]/0008,1155"),
+            "title": (lambda i: setattr(i.ConceptNameCodeSequence[0], "CodeValue", "121181"), {"kos.title-unknown"}, "0040,A043/0008,0100"),
+            "continuity": (put("ContinuityOfContent", "CONTINUOUS"), {"kos.continuity"}, "0040,A050"),
+        }
 
     # What must follow from a change and is no other defect: the same attribute is enumerated in some IODs, or the image is then
     # another than its pixel data, or the report another than its value type.

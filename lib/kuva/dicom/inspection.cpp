@@ -193,6 +193,41 @@ std::array<Identifier, 4> identifiers(const InstanceAttributes& attributes) {
            {tags::series_instance_uid, "Series Instance UID", &attributes.series_instance_uid}}};
 }
 
+// Follows the fragments along the basic offset table: each entry is the place of a fragment, counted from the first one
+// (PS3.5 A.4). Of a table larger than k_largest_peek only the start is looked at.
+class OffsetTable {
+ public:
+  void start(DataSetReader& reader) {
+    m_bytes = reader.value(ByteSource::k_largest_peek);
+    m_bytes.resize(m_bytes.size() / 4 * 4);
+    m_big_endian = reader.big_endian();
+  }
+
+  void take_fragment(std::uint64_t offset) {
+    m_first = m_first.value_or(offset);
+    if (m_next < m_bytes.size() && entry(m_next) == offset - *m_first) {
+      m_next += 4;
+    }
+  }
+
+  // An entry was met by no fragment.
+  bool lies() const { return m_next < m_bytes.size(); }
+
+ private:
+  std::uint64_t entry(std::size_t at) const {
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      value |= std::uint64_t{static_cast<unsigned char>(m_bytes[at + i])} << (8 * (m_big_endian ? 3 - i : i));
+    }
+    return value;
+  }
+
+  std::string m_bytes;
+  std::size_t m_next = 0;
+  bool m_big_endian = false;
+  std::optional<std::uint64_t> m_first;
+};
+
 // Checks that need the whole data set, element by element.
 class Inspector {
  public:
@@ -281,6 +316,9 @@ class Inspector {
         } else if (m_own_fragments) {
           if (m_pixel_data->items++ == 0) {
             m_pixel_data->offset_table_length = header.length;
+            m_offset_table.start(reader);
+          } else {
+            m_offset_table.take_fragment(header.offset);
           }
         }
         break;
@@ -575,6 +613,11 @@ class Inspector {
       add_pixel(Defect::Severity::error, "pixel.fragments",
                 fmt::format("{} frames, but only {} fragments", m_frames, fragments));
     }
+    if (m_offset_table.lies()) {
+      add_pixel(Defect::Severity::warning, "pixel.offset-table",
+                "the basic offset table points at places where no fragment begins");
+      return;
+    }
     if (table % 4 != 0 || (table != 0 && !video && table / 4 != m_frames)) {
       add_pixel(Defect::Severity::warning, "pixel.offset-table",
                 fmt::format("the basic offset table has {} bytes for {} frames", table, m_frames));
@@ -602,6 +645,7 @@ class Inspector {
   std::size_t m_left_out = 0;
   bool m_charset_missing = false;
   std::optional<PixelData> m_pixel_data;
+  OffsetTable m_offset_table;
   bool m_own_fragments = false;
   bool m_has_pixel_url = false;
   std::uint64_t m_frames = 1;

@@ -67,7 +67,8 @@ class InspectionObserver {
 // - UID syntax of every UI value; SOP, series and study instance UIDs there, distinct, not below 1.2.840.10008;
 // - character set: value known, every text value decodes, non-ASCII text without (0008,0005);
 // - native pixel data: its length against Rows x Columns x Samples x Bits x Frames; encapsulated: offset table item,
-//   at least as many fragments as frames, sequence delimiter, encapsulated exactly when the syntax says so.
+//   that points at fragments, at least as many fragments as frames, sequence delimiter, encapsulated exactly when the
+//   syntax says so.
 // Errors: as open_part10 (a file that is not DICOM is not a defect); everything else is a defect.
 Inspection inspect(const std::filesystem::path& path, InspectionObserver* observer = nullptr);
 Inspection inspect(Part10File file, InspectionObserver* observer = nullptr);

@@ -1,4 +1,5 @@
 #include <kuva/core/error.hpp>
+#include <kuva/dicom/dictionary.hpp>
 #include <kuva/dicom/part10.hpp>
 #include <kuva/dicom/uid.hpp>
 
@@ -201,6 +202,7 @@ class MetaParser {
     const std::string_view value =
         as_text(m_source.peek(static_cast<std::size_t>(std::min<std::uint64_t>(length, k_longest_meta_value))));
     take(tag, value, offset);
+    check_form(tag, vr, length, offset);
     m_source.skip(length);
     if (tag == tags::file_meta_group_length) {
       m_after_group_length = m_source.position();
@@ -237,6 +239,28 @@ class MetaParser {
       meta.implementation_version_name = trimmed_text(value);
     } else if (tag == tags::source_application_entity_title) {
       meta.source_application_entity_title = trimmed_text(value);
+    }
+  }
+
+  // VR and length of an element as it is written, against PS3.6 and PS3.5 6.2.
+  void check_form(Tag tag, Vr vr, std::uint64_t length, std::uint64_t offset) {
+    const DictionaryEntry* entry = find_entry(tag);
+    if (length % 2 != 0) {
+      add(Defect::Severity::warning, "meta.value-length", "the length is odd", to_string(tag), offset);
+    }
+    if (entry == nullptr || entry->vr == Vr::none) {
+      return;
+    }
+    if (vr != Vr::none && vr != entry->vr) {
+      add(Defect::Severity::warning, "meta.vr-mismatch",
+          fmt::format("the VR is {}, that of PS3.6 is {}", to_string(vr), to_string(entry->vr)), to_string(tag),
+          offset);
+    }
+    const std::uint64_t longest = entry->vr == Vr::UI ? 64 : entry->vr == Vr::AE || entry->vr == Vr::SH ? 16 : length;
+    const bool fixed = tag == tags::file_meta_group_length && length != 4;
+    if (length > longest || fixed) {
+      add(Defect::Severity::warning, "meta.value-length",
+          fmt::format("the value has {} bytes, {} are allowed", length, fixed ? 4 : longest), to_string(tag), offset);
     }
   }
 

@@ -2,6 +2,8 @@
 #include <kuva/dicom/dictionary.hpp>
 #include <kuva/dicom/uid.hpp>
 #include <kuva/rules/checker.hpp>
+#include <kuva/rules/content_checks.hpp>
+#include <kuva/rules/functional_groups.hpp>
 #include <kuva/rules/standard.hpp>
 #include <kuva/rules/values.hpp>
 
@@ -187,22 +189,6 @@ class IodChecks {
   std::map<std::tuple<std::string, int>, Finding> m_found;
 };
 
-// Value types of content items, by the SOP class of the report (PS3.3 A.35.1.3.1, A.35.2.3.1, A.35.3.3.1, A.35.4.3.1,
-// A.35.13.3.1); nothing where it is not one of these.
-std::span<const std::string_view> value_types_of(std::string_view sop_class) {
-  static constexpr std::string_view k_types[] = {"CONTAINER", "TEXT",     "CODE",     "UIDREF", "PNAME", "COMPOSITE",
-                                                 "IMAGE",     "WAVEFORM", "DATETIME", "DATE",   "TIME",  "NUM",
-                                                 "SCOORD",    "TCOORD",   "SCOORD3D", "TABLE"};
-  static constexpr std::pair<std::string_view, std::size_t> k_classes[] = {{"1.2.840.10008.5.1.4.1.1.88.59", 8},
-                                                                           {"1.2.840.10008.5.1.4.1.1.88.11", 11},
-                                                                           {"1.2.840.10008.5.1.4.1.1.88.22", 14},
-                                                                           {"1.2.840.10008.5.1.4.1.1.88.33", 14},
-                                                                           {"1.2.840.10008.5.1.4.1.1.88.34", 16}};
-  const auto found = std::ranges::find(k_classes, sop_class, &std::pair<std::string_view, std::size_t>::first);
-  return found == std::end(k_classes) ? std::span<const std::string_view>()
-                                      : std::span<const std::string_view>(k_types).first(found->second);
-}
-
 // Six digits, something, three digits, something: meant as a personal identity code, whatever is wrong with it.
 bool looks_like_hetu(std::string_view text) {
   const auto are_digits = [text](std::size_t at, std::size_t count) {
@@ -210,48 +196,6 @@ bool looks_like_hetu(std::string_view text) {
   };
   return text.size() == 11 && are_digits(0, 6) && !are_digits(6, 1) && are_digits(7, 3);
 }
-
-class ReportChecks {
- public:
-  ReportChecks(const Object& object, std::span<const std::string_view> allowed, std::vector<Finding>& findings)
-      : m_object(object), m_allowed(allowed), m_findings(findings) {}
-
-  void check(const Object::Item& item, const std::string& path) {
-    if (const Object::Element* type = m_object.find(item, k_value_type)) {
-      const std::vector<std::string_view> texts = m_object.texts(*type);
-      const bool bad =
-          texts.size() == 1 && !texts.front().empty() && std::ranges::find(m_allowed, texts.front()) == m_allowed.end();
-      if (bad && m_found++ < Checker::k_most_findings) {
-        Finding finding;
-        finding.rule = "sr.value-type";
-        finding.message = "a content item has a value type that the SOP class does not allow";
-        finding.tag = k_value_type;
-        finding.tag_path = path + dicom::to_string(k_value_type);
-        finding.offset = type->offset;
-        finding.has_offset = true;
-        finding.vr = type->vr;
-        finding.value = m_object.bytes(*type).substr(0, 64);
-        m_findings.push_back(std::move(finding));
-      }
-    }
-    const Object::Element* content = m_object.find(item, k_content_sequence);
-    if (content != nullptr && content->sequence) {
-      std::size_t number = 0;
-      for (const Object::Item& inner : m_object.items(*content)) {
-        check(inner, fmt::format("{}{}[{}]/", path, dicom::to_string(k_content_sequence), ++number));
-      }
-    }
-  }
-
- private:
-  static constexpr dicom::Tag k_value_type{0x0040, 0xA040};
-  static constexpr dicom::Tag k_content_sequence{0x0040, 0xA730};
-
-  const Object& m_object;
-  std::span<const std::string_view> m_allowed;
-  std::vector<Finding>& m_findings;
-  std::size_t m_found = 0;
-};
 
 // Native pixel data of more than eight bits is in words (PS3.5 A.2).
 std::optional<Finding> pixel_vr_defect(const Object& object) {
@@ -533,11 +477,10 @@ Checker::Result Checker::finish(const dicom::Inspection& inspection) {
     if (m_profile.checks_iods) {
       const StandardTables& tables = StandardTables::get();
       const std::string& sop_class = inspection.header.attributes.sop_class_uid;
-      if (const auto allowed = value_types_of(sop_class); !allowed.empty()) {
-        ReportChecks(object, allowed, result.findings).check(object.root(), {});
-      }
+      check_content(sop_class, object, result.findings);
       if (const StandardTables::Iod* iod = tables.iod_of(sop_class)) {
         IodChecks(tables, object, result.findings).run(*iod);
+        check_functional_groups(tables, *iod, object, result.findings);
       } else if (!sop_class.empty()) {
         Finding finding;
         finding.severity = Severity::info;

@@ -63,6 +63,12 @@ std::string_view name_of(Type type) {
   return k_names[static_cast<std::size_t>(type)];
 }
 
+StandardTables::Usage usage_of(char letter) {
+  return letter == 'M'   ? StandardTables::Usage::mandatory
+         : letter == 'C' ? StandardTables::Usage::conditional
+                         : StandardTables::Usage::user;
+}
+
 // "1", "1-n", "2-2n", "1-8", "3|6".
 Multiplicity multiplicity_of(std::string_view text) {
   Multiplicity result;
@@ -160,6 +166,8 @@ void StandardTables::read_line(std::string_view line) {
     m_modules.push_back(std::move(module));
   } else if (word == "iod") {
     read_iod(line);
+  } else if (word == "groups") {
+    read_groups(line);
   } else if (word == "sop") {
     const std::string uid(take_word(line));
     m_sop_classes.emplace(uid, line);
@@ -217,7 +225,7 @@ void StandardTables::read_iod(std::string_view line) {
     }
     ModuleUse use;
     use.module = module->second;
-    use.usage = word.front() == 'M' ? Usage::mandatory : word.front() == 'C' ? Usage::conditional : Usage::user;
+    use.usage = usage_of(word.front());
     if (colon > 2) {
       use.condition = static_cast<std::int32_t>(whole_number(word.substr(2, colon - 2))) - 1;
     }
@@ -225,6 +233,37 @@ void StandardTables::read_iod(std::string_view line) {
   }
   const std::string name = iod->name;
   m_iods[name] = std::move(iod);
+}
+
+// "enhanced-ct-image M:00289110 C?12:00189304 C?:00089124 U:00209310 ?:camera-position".
+void StandardTables::read_groups(std::string_view line) {
+  const std::string name(take_word(line));
+  const auto iod = m_iods.find(name);
+  if (iod == m_iods.end()) {
+    fail_table(fmt::format("functional groups of '{}', which is no IOD", name));
+  }
+  while (!line.empty()) {
+    const std::string_view word = take_word(line);
+    const std::size_t colon = word.find(':');
+    if (colon == std::string_view::npos || colon == 0) {
+      fail_table(fmt::format("'{}' is no use of a functional group", word));
+    }
+    const std::string_view macro = word.substr(colon + 1);
+    if (word.front() == '?') {  // its sequence is not known
+      m_groups_not_checked.push_back(fmt::format("{} functional group {}", name, macro));
+      continue;
+    }
+    GroupUse use;
+    use.sequence = tag_of(macro);
+    use.usage = usage_of(word.front());
+    if (colon > 2) {
+      use.condition = static_cast<std::int32_t>(whole_number(word.substr(2, colon - 2))) - 1;
+    } else if (use.usage == Usage::conditional) {
+      m_groups_not_checked.push_back(
+          fmt::format("{} functional group {} conditional", name, dicom::name_of(use.sequence)));
+    }
+    iod->second->groups.push_back(use);
+  }
 }
 
 void StandardTables::find_telling(Iod& iod) const {
@@ -298,6 +337,11 @@ StandardTables::Coverage StandardTables::coverage() const {
     std::set<std::int32_t> open;
     visit(visit, module, {}, module.rows, open);
   }
+  for (const auto& [name, iod] : m_iods) {
+    coverage.evaluated += static_cast<std::size_t>(
+        std::ranges::count_if(iod->groups, [](const GroupUse& use) { return use.condition >= 0; }));
+  }
+  coverage.not_checked.insert(coverage.not_checked.end(), m_groups_not_checked.begin(), m_groups_not_checked.end());
   return coverage;
 }
 

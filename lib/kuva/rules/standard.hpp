@@ -52,9 +52,16 @@ class StandardTables {
     // Attributes that only this module of the IOD has: one of them says that the module is there.
     std::vector<dicom::Tag> telling;
   };
+  // A functional group macro of the IOD, by its sequence (PS3.3 A.36.1.4 and the like).
+  struct GroupUse {
+    Usage usage = Usage::user;
+    std::int32_t condition = -1;
+    dicom::Tag sequence;
+  };
   struct Iod {
     std::string name;
     std::vector<ModuleUse> modules;
+    std::vector<GroupUse> groups;
   };
 
   // Made once, when first asked for; the text is part of the library.
@@ -84,6 +91,7 @@ class StandardTables {
   void read_line(std::string_view line);
   void read_row(std::string_view line);
   void read_iod(std::string_view line);
+  void read_groups(std::string_view line);
   void find_telling(Iod& iod) const;
   std::int32_t template_number(std::string_view name);
 
@@ -97,6 +105,7 @@ class StandardTables {
   std::vector<std::vector<std::string>> m_values;
   std::unordered_map<std::string, std::int32_t> m_value_numbers;
   std::unordered_map<std::string, std::string> m_sop_classes;
+  std::vector<std::string> m_groups_not_checked;
   mutable std::mutex m_mutex;  // of the IODs' telling attributes, found when first needed
   mutable std::unordered_map<std::string, std::unique_ptr<Iod>> m_iods;
   mutable std::unordered_map<std::string, bool> m_prepared;

@@ -184,6 +184,14 @@ TEST_CASE("encapsulated pixel data: table, fragments, delimiter, and the syntax 
   CHECK(with(k_jpeg, "1 ", fragments().sequence_end()) == Lines{"pixel.offset-table"});
   CHECK(with(k_jpeg, "1 ", fragments().item(6).raw("123456").item(2).raw("ab").sequence_end()) ==
         Lines{"pixel.offset-table"});
+  const auto table = [&](std::uint32_t second) {
+    Encoded pixels = fragments().item(8);
+    pixels.u32(0).u32(second).item(2).raw("ab").item(2).raw("ab").sequence_end();
+    return with(k_jpeg, "2 ", pixels);
+  };
+  CHECK(table(10).empty());
+  CHECK(table(12) == Lines{"pixel.offset-table"});
+  CHECK(table(0xFFFFFFF0U) == Lines{"pixel.offset-table"});
   CHECK(with(k_jpeg, "1 ", fragments().item(0).item(2).raw("ab")) == Lines{"structure.truncated"});
   CHECK(with("1.2.840.10008.1.2.4.102", "90", fragments().item(0).item(2).raw("ab").sequence_end()).empty());
   CHECK(with(k_explicit_vr_little_endian, "1 ", fragments().item(0).item(2).raw("ab").sequence_end()) ==

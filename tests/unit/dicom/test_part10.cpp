@@ -93,6 +93,29 @@ TEST_CASE("group 0002 is read by tag; its length is only compared") {
   CHECK(test::rules(open(bytes).defects) == Lines{"meta.group-length-missing"});
 }
 
+TEST_CASE("group 0002: each element has the VR of PS3.6, and an even length that it allows") {
+  std::string bytes = test::small_ct_file();
+  const auto with = [&](std::string_view from, std::string_view to) {
+    std::string changed = bytes;
+    const std::size_t at = changed.find(from);
+    REQUIRE(at != std::string::npos);
+    changed.replace(at, from.size(), to);
+    return test::rules(open(changed).defects);
+  };
+  CHECK(with(std::string_view("\x02\0\x13\0SH", 6), std::string_view("\x02\0\x13\0LO", 6)) ==
+        Lines{"meta.vr-mismatch"});
+  const std::string uid("\x02\0\x12\0UI", 6);
+  const std::size_t at = bytes.find(uid);
+  const auto length = static_cast<std::size_t>(static_cast<unsigned char>(bytes[at + 6]));
+  const std::string element = bytes.substr(at, 8 + length);
+  std::string longer = uid + std::string("\x46\0", 2) + "1." + std::string(68, '1');
+  const Lines found = with(element, longer);
+  CHECK(std::ranges::find(found, "meta.value-length") != found.end());
+  longer = uid + std::string("\x05\0", 2) + "1.2.3";
+  const Lines odd = with(element, longer);
+  CHECK(std::ranges::find(odd, "meta.value-length") != odd.end());
+}
+
 TEST_CASE("private transfer syntaxes pass with a warning") {
   const Part10File file = open(encode_file_meta("1.2", "1.3", "1.2.3.4.5") + test::small_ct_data_set());
   CHECK(test::rules(file.defects) == Lines{"meta.transfer-syntax-unknown"});
