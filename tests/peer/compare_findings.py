@@ -27,7 +27,7 @@ OUTPUT_CAP = 1 << 20
 
 # Kind, dciodvfy's words, beginnings of the rules that say the same.
 KINDS = [
-    ("missing attribute", r"Missing attribute for Type", ("iod.type", "uid.missing", "pixel.", "meta.")),
+    ("missing attribute", r"Missing attribute for Type", ("iod.type", "uid.missing", "pixel.", "meta.", "fg.")),
     ("empty value", r"Empty attribute \(no value\)", ("iod.type", "uid.missing")),
     ("bad VR or value", r"Invalid Value Representation|Value invalid for this VR|Illegal root for UID",
      ("vr.", "value.", "uid.", "structure.", "charset.undecodable")),
@@ -182,7 +182,9 @@ OURS_ALONE = {
     "pixel.native-length": "dciodvfy counts in words, or stops before",
     "series.modality-differs": "across files", "series.study-differs": "across files", "study.patient-id-differs": "across files",
     "sop-class.not-storage": "dciodvfy: Information Object Not found",
-    "sr.value-type": "", "structure.duplicate-tag": "dciodvfy says it without the place", "structure.no-vr": "dciodvfy reads on in its own way",
+    "fg.absent": "dciodvfy says it of each frame", "fg.dimension-count": "", "fg.dimension-pointer": "dciodvfy does not look at pointers",
+    "fg.frame-count": "dciodvfy says it without the place",
+    "sr.relationship": "dciodvfy does not look at relationships; DCMTK's dsrdump refuses the same", "sr.value-type": "", "structure.duplicate-tag": "dciodvfy says it without the place", "structure.no-vr": "dciodvfy reads on in its own way",
     "structure.not-items": "dciodvfy reads on in its own way", "structure.stray-item": "dciodvfy reads on in its own way",
     "structure.truncated": "dciodvfy says it without the place",
     "structure.undefined-length": "dciodvfy says it without the place",

@@ -171,8 +171,9 @@ class Cases(harness.PeerCase):
         changes.update(self.changes_of_groups(image))
         changes.update(self.changes_of_key_objects(image))
         if "ContentSequence" in image:
-            changes["SELECTED FROM"] = (lambda i: setattr(i.ContentSequence[0], "RelationshipType", "SELECTED FROM"), {"sr.relationship"},
-                                        "0040,A730[1]/0040,A010")
+            if image.SOPClassUID.endswith((".88.11", ".88.22", ".88.33", ".88.34", ".88.59")):
+                changes["SELECTED FROM"] = (lambda i: setattr(i.ContentSequence[0], "RelationshipType", "SELECTED FROM"),
+                                            {"sr.relationship"}, "0040,A730[1]/0040,A010")
             changes["no ValueType"] = (lambda i: delattr(i.ContentSequence[0], "ValueType"), {"iod.type1-absent", "iod.type1c-absent"},
                                        "0040,A730[1]/0040,A040")
         return changes
@@ -191,7 +192,8 @@ class Cases(harness.PeerCase):
             changes["a group in both"] = (lambda i: setattr(i.PerFrameFunctionalGroupsSequence[0], group, shared[0][group].value),
                                           {"fg.in-both"}, f"5200,9230[1]/{dotted(group)}")
         if group == "PixelMeasuresSequence" and image.SOPClassUID.endswith((".4.1", ".2.1", ".30")):
-            changes["no pixel measures"] = (lambda i: delattr(i.SharedFunctionalGroupsSequence[0], group), {"fg.absent"}, dotted(group))
+            changes["no pixel measures"] = (lambda i: delattr(i.SharedFunctionalGroupsSequence[0], group), {"fg.absent"},
+                                           f"5200,9229[1]/{dotted(group)}")
         if frames[0].get("FrameContentSequence") and "DimensionIndexValues" in frames[0].FrameContentSequence[0]:
             def index(image):
                 content = image.PerFrameFunctionalGroupsSequence[0].FrameContentSequence[0]
@@ -217,6 +219,7 @@ class Cases(harness.PeerCase):
             for number in content:
                 image.ContentSequence[number].RelationshipType, image.ContentSequence[number].ValueType = "CONTAINS", "TEXT"
                 image.ContentSequence[number].TextValue = "none"
+                image.ContentSequence[number].ConceptNameCodeSequence = image.ConceptNameCodeSequence
                 del image.ContentSequence[number].ReferencedSOPSequence
 
         return {
@@ -234,7 +237,7 @@ class Cases(harness.PeerCase):
     FOLLOWS = {
         "no BitsAllocated": {"pixel.native-length"}, "empty BitsAllocated": {"pixel.native-length"}, "BitsStored": {"iod.enumerated"},
         "HighBit": {"iod.enumerated"}, "samples": {"iod.enumerated", "pixel.native-length"}, "ImageType 1": {"iod.enumerated"},
-        "LossyImageCompression": {"image.lossy-undone", "iod.enumerated"}, "ValueType = NUM": {"iod.type2c-absent"},
+        "LossyImageCompression": {"image.lossy-undone", "iod.enumerated"}, "ValueType = NUM": {"iod.type2c-absent"}, "evidence without a study": {"iod.type1-empty"},
         **{f"Modality = {m}": {"iod.enumerated"} for m in ("MR", "CT", "DX", "HD", "SR")},
     }
 

@@ -108,7 +108,9 @@ class FunctionalGroups {
           fmt::format("{} is among the functional groups of frame {} and not of frame {}", name, *with, *without),
           use.sequence, frame_path(*without), &frame(*without));
     } else if (required) {
-      add("fg.absent", Severity::error, fmt::format("no functional groups have {}", name), use.sequence, {}, nullptr);
+      const bool in_shared = !m_shared.empty();
+      add("fg.absent", Severity::error, fmt::format("no functional groups have {}", name), use.sequence,
+          in_shared ? shared_path() : frame_path(1), in_shared ? &m_shared.front() : &frame(1));
     }
   }
 

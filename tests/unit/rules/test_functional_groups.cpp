@@ -138,12 +138,12 @@ TEST_CASE("functional groups: each in one place, and there where it is demanded"
   Sample none;
   none.shared = [](Encoded& bytes) { put_group(bytes, k_voi); };
   none.pointer_element = 0x9132;
-  CHECK(none.found() == Lines{"error fg.absent 0028,9110"});
+  CHECK(none.found() == Lines{"error fg.absent 5200,9229[1]/0028,9110"});
 
   Sample derived;
   derived.image_type = "DERIVED\\PRIMARY";
   derived.image_type += " ";
-  CHECK(derived.found() == Lines{"error fg.absent 0008,9124"});
+  CHECK(derived.found() == Lines{"error fg.absent 5200,9229[1]/0008,9124"});
   derived.shared = [](Encoded& bytes) {
     put_group(bytes, k_derivation);
     put_group(bytes, k_measures);
