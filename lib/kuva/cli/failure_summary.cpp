@@ -9,7 +9,7 @@ namespace kuva::cli {
 
 namespace {
 
-const Json& child(const Json& object, const char* key) {
+const Json& value_at(const Json& object, const char* key) {
   static const Json k_none;
   const auto value = object.find(key);
   return value == object.end() ? k_none : *value;
@@ -18,7 +18,7 @@ const Json& child(const Json& object, const char* key) {
 // The first finding that is an error, for records that have no error of their own.
 const Json& first_defect(const Json& record) {
   static const Json k_none;
-  const Json& findings = child(record, "findings");
+  const Json& findings = value_at(record, "findings");
   if (!findings.is_array()) {
     return k_none;
   }
@@ -32,7 +32,7 @@ const Json& first_defect(const Json& record) {
 
 // "store.data-set-mismatch (A900, offending (0008,1030))"
 std::string kind_of(const Json& record) {
-  const Json& error = child(record, "error");
+  const Json& error = value_at(record, "error");
   if (!error.is_object()) {
     const Json& defect = first_defect(record);
     const std::string rule = defect.is_object() ? string_at(defect, "rule") : std::string();
@@ -47,7 +47,7 @@ std::string kind_of(const Json& record) {
   add(string_at(error, "status"));
   add(string_at(error, "failureReason"));
   add(string_at(error, "cause"));
-  if (const Json& elements = child(error, "offendingElements"); elements.is_array()) {
+  if (const Json& elements = value_at(error, "offendingElements"); elements.is_array()) {
     for (const Json& element : elements) {
       add(element.is_string() ? "offending (" + element.get<std::string>() + ")" : std::string());
     }
@@ -61,7 +61,7 @@ void FailureSummary::note(const Json& record) {
   if (string_at(record, "type") != "instance") {
     return;
   }
-  const Json& ok = child(record, "ok");
+  const Json& ok = value_at(record, "ok");
   const bool is_ok = ok.is_boolean() && ok.get<bool>();
   const std::lock_guard lock(m_mutex);
   ++m_seen;
@@ -83,9 +83,9 @@ void FailureSummary::note(const Json& record) {
     found = m_kinds.emplace(name, Kind()).first;
   }
   Kind& kind = found->second;
-  const std::string path = path_from_json(child(record, "path"));
+  const std::string path = path_from_json(value_at(record, "path"));
   if (kind.count++ == 0 || (!path.empty() && path < kind.path)) {
-    const Json& error = child(record, "error");
+    const Json& error = value_at(record, "error");
     const Json& told = error.is_object() ? error : first_defect(record);
     kind.path = path;
     kind.study_instance_uid = string_at(record, "StudyInstanceUID");

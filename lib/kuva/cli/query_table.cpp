@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t k_widest = 48;  // of a column; longer text is cut and marked
 
-const Json& child(const Json& object, std::string_view key) {
+const Json& part_of(const Json& object, std::string_view key) {
   static const Json k_none = Json::object();
   const auto value = object.find(key);
   return value == object.end() ? k_none : *value;
@@ -35,8 +35,8 @@ std::string joined(const Json& list, std::string_view key) {
 
 // "2024-02-29 23:20", or as much of it as is known.
 std::string moment(const Json& record, std::string_view zone) {
-  const Json& start = child(record, "serviceStartTime");
-  const Json& time = start.empty() ? child(record, "creationTime") : start;
+  const Json& start = part_of(record, "serviceStartTime");
+  const Json& time = start.empty() ? part_of(record, "creationTime") : start;
   std::string text = string_at(time, zone);
   if (text.empty()) {
     text = string_at(time, "utc");
@@ -49,7 +49,7 @@ std::string moment(const Json& record, std::string_view zone) {
 std::string title(const Json& record) {
   std::string text = string_at(record, "title");
   if (text.empty()) {
-    text = string_at(child(record, "typeCode"), "display");
+    text = string_at(part_of(record, "typeCode"), "display");
   }
   if (record.contains("preliminary")) {
     text = "[PRELIMINARY] " + text;
@@ -62,9 +62,9 @@ std::string title(const Json& record) {
 }
 
 std::string institution(const Json& record) {
-  const Json& authors = child(record, "author");
+  const Json& authors = part_of(record, "author");
   for (const Json& author : authors) {
-    if (const Json& list = child(author, "authorInstitution");
+    if (const Json& list = part_of(author, "authorInstitution");
         list.is_array() && !list.empty() && list.front().is_string()) {
       const std::string name = list.front().get<std::string>();
       return name.substr(0, name.find('^'));
@@ -93,15 +93,16 @@ struct Column {
 constexpr std::array k_columns{
     Column{"time", [](const Json& record) { return moment(record, "local"); }},
     Column{"utc", [](const Json& record) { return moment(record, "utc"); }},
-    Column{"codes", [](const Json& record) { return joined(child(record, "eventCodeList"), "code"); }},
+    Column{"codes", [](const Json& record) { return joined(part_of(record, "eventCodeList"), "code"); }},
     Column{"kind", [](const Json& record) { return string_at(record, "kind"); }},
     Column{"title", title},
-    Column{"type", [](const Json& record) { return string_at(child(record, "typeCode"), "code"); }},
-    Column{"class", [](const Json& record) { return string_at(child(record, "classCode"), "code"); }},
+    Column{"type", [](const Json& record) { return string_at(part_of(record, "typeCode"), "code"); }},
+    Column{"class", [](const Json& record) { return string_at(part_of(record, "classCode"), "code"); }},
     Column{"institution", institution},
-    Column{"specialty", [](const Json& record) { return string_at(child(record, "practiceSettingCode"), "display"); }},
-    Column{"accession", [](const Json& record) { return joined(child(record, "accessionNumbers"), "id"); }},
-    Column{"study", [](const Json& record) { return joined(child(record, "StudyInstanceUIDs"), ""); }},
+    Column{"specialty",
+           [](const Json& record) { return string_at(part_of(record, "practiceSettingCode"), "display"); }},
+    Column{"accession", [](const Json& record) { return joined(part_of(record, "accessionNumbers"), "id"); }},
+    Column{"study", [](const Json& record) { return joined(part_of(record, "StudyInstanceUIDs"), ""); }},
     Column{"size", [](const Json& record) { return number(record, "size"); }},
     Column{"expected", expected},
     Column{"status", [](const Json& record) { return string_at(record, "availabilityStatus"); }},
@@ -265,7 +266,7 @@ std::string render_timeline(const std::vector<Json>& records) {
       out += (year.empty() ? "time unknown" : year) + "\n";
     }
     out += without_blanks_at_end(fmt::format("   |  {}  {}  {}  {}", fitted(time.size() > 5 ? time.substr(5) : "", 11),
-                                             fitted(printable(joined(child(*record, "eventCodeList"), "code")), 10),
+                                             fitted(printable(joined(part_of(*record, "eventCodeList"), "code")), 10),
                                              fitted(string_at(*record, "kind"), 8), printable(title(*record))));
   }
   return out;

@@ -29,7 +29,7 @@ std::uint64_t number_of(const Json& object, const char* key) {
              : 0;
 }
 
-const Json& child(const Json& object, const char* key) {
+const Json& object_at(const Json& object, const char* key) {
   static const Json k_empty = Json::object();
   const auto value = object.find(key);
   return value != object.end() && value->is_object() ? *value : k_empty;
@@ -62,7 +62,7 @@ void add(std::string& line, const std::string& text) {
 std::string fact_lines(const Json& error) {
   std::string lines;
   const auto say = [&lines](const std::string& line) { lines += line.empty() ? "" : "    " + line + "\n"; };
-  const Json& peer = child(error, "peer");
+  const Json& peer = object_at(error, "peer");
   std::string text;
   if (!peer.empty()) {
     text = fmt::format("peer {}:{}", text_of(peer, "host"), text_of(peer, "port"));
@@ -71,8 +71,8 @@ std::string fact_lines(const Json& error) {
     }
     say(text);
   }
-  const Json& association = child(error, "association");
-  const Json& message = child(error, "dimse");
+  const Json& association = object_at(error, "association");
+  const Json& message = object_at(error, "dimse");
   if (!association.empty()) {
     text = fmt::format("association {} from {}, opened {}", text_of(association, "id"),
                        text_of(association, "localAddress"), text_of(association, "openedAt"));
@@ -90,8 +90,8 @@ std::string fact_lines(const Json& error) {
                       absent ? "absent" : text_of(value, "vr") + " " + text_of(value, "value")));
     }
   }
-  const Json& tries = child(error, "tries");
-  if (const Json& first = child(tries, "first"); !first.empty()) {
+  const Json& tries = object_at(error, "tries");
+  if (const Json& first = object_at(tries, "first"); !first.empty()) {
     say(fmt::format("sent {} times, first ended {}: {}", text_of(tries, "made"), text_of(first, "time"),
                     text_of(first, "code")));
   }
@@ -102,7 +102,7 @@ std::string fact_lines(const Json& error) {
 }
 
 std::string error_lines(const Json& record) {
-  const Json& error = child(record, "error");
+  const Json& error = object_at(record, "error");
   if (error.empty()) {
     return {};
   }
@@ -143,7 +143,7 @@ std::string listed(const Json& record, const char* key) {
 }
 
 std::string document_text(const Json& kos) {
-  const Json& title = child(kos, "title");
+  const Json& title = object_at(kos, "title");
   std::string text =
       fmt::format("{} ({}, {}): {} instances in {} series", text_of(title, "meaning"), text_of(title, "code"),
                   text_of(title, "scheme"), number_of(kos, "instances"), number_of(kos, "series"));
@@ -162,7 +162,7 @@ std::string document_text(const Json& kos) {
 std::string reference_text(const Json& record) {
   const std::string name(dicom::uid_name(text_of(record, "SOPClassUID")));
   std::string text = name.empty() ? text_of(record, "SOPClassUID") : name;
-  const Json& from = child(record, "retrieveFrom");
+  const Json& from = object_at(record, "retrieveFrom");
   add(text, text_of(from, "aeTitle"));
   add(text, text_of(from, "locationUID"));
   add(text, text_of(from, "url"));
@@ -172,14 +172,14 @@ std::string reference_text(const Json& record) {
 std::string instance_line(const Json& record) {
   const auto path = record.find("path");
   std::string line = path == record.end() ? text_of(record, "SOPInstanceUID") : printable(path_from_json(*path));
-  const Json& store = child(record, "store");
+  const Json& store = object_at(record, "store");
   add(line, text_of(store, "status"));
   add(line, text_of(store, "statusName"));
   if (const std::uint64_t bytes = number_of(store, "bytes"); bytes != 0) {
     add(line, format_bytes(bytes));
   }
   add(line, text_of(record, "reason"));
-  if (const Json& kos = child(record, "kos"); !kos.empty()) {
+  if (const Json& kos = object_at(record, "kos"); !kos.empty()) {
     add(line, document_text(kos));
   } else if (text_of(record, "outcome") == "referenced") {
     add(line, reference_text(record));
@@ -200,7 +200,7 @@ std::string found_study_line(const Json& record) {
 
 std::string document_line(const Json& record) {
   std::string line = text_of(record, "kind");
-  add(line, text_of(child(record, "serviceStartTime"), "local"));
+  add(line, text_of(object_at(record, "serviceStartTime"), "local"));
   add(line, text_of(record, "title"));
   add(line, text_of(record, "uniqueId"));
   return line;
@@ -249,7 +249,7 @@ std::string study_line(const Json& record) {
 
 std::string summary_line(const Json& record) {
   std::string counts;
-  for (const auto& [name, count] : child(record, "outcomes").items()) {
+  for (const auto& [name, count] : object_at(record, "outcomes").items()) {
     counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", to_line(count), printable(name));
   }
   std::string line = fmt::format("{} seen{}{}", number_of(record, "seen"), counts.empty() ? "" : ": ", counts);
@@ -312,7 +312,7 @@ std::string check_line(const Json& record) {
       add(line, fmt::format("{}{}{}", word, word.empty() ? "" : " ", text));
     }
   };
-  const Json& peer = child(record, "peer");
+  const Json& peer = object_at(record, "peer");
   add_known("", listed(record, "addresses"));
   add_known("listens at", step == "listening" ? text_of(record, "host") + ":" + text_of(record, "port") : "");
   add_known("our AE title", text_of(record, "aeTitle"));
@@ -339,7 +339,7 @@ std::string check_line(const Json& record) {
 }
 
 std::string acknowledgement_text(const Json& record) {
-  const Json& answer = child(record, "acknowledgement");
+  const Json& answer = object_at(record, "acknowledgement");
   std::string text = text_of(answer, "code");
   add(text, text_of(answer, "text"));
   return text;

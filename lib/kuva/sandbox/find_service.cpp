@@ -4,6 +4,7 @@
 #include <kuva/sandbox/find_service.hpp>
 #include <kuva/sandbox/identifier.hpp>
 #include <kuva/sandbox/matching.hpp>
+#include <kuva/sandbox/query_statuses.hpp>
 #include <kuva/sandbox/rejection_rules.hpp>
 
 #include <fmt/format.h>
@@ -18,11 +19,7 @@ namespace tags = dicom::tags;
 using dicom::Tag;
 using dimse::QueryLevel;
 
-constexpr std::uint16_t k_pending = 0xFF00;
 constexpr std::uint16_t k_pending_keys_unsupported = 0xFF01;
-constexpr std::uint16_t k_identifier_does_not_match = 0xA900;
-constexpr std::uint16_t k_not_authorised = 0x0124;
-constexpr std::uint16_t k_cancelled = 0xFE00;
 
 struct Key {
   Tag tag;

@@ -15,9 +15,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int k_version = 4;
+constexpr int k_index_version = 4;
 
-constexpr const char* k_schema =
+constexpr const char* k_index_schema =
     "CREATE TABLE instance("
     "sop_instance TEXT PRIMARY KEY, sop_class TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL,"
     "syntax TEXT NOT NULL, patient TEXT NOT NULL, issuer TEXT NOT NULL, source TEXT NOT NULL,"
@@ -184,11 +184,11 @@ class Index::Database {
         version = statement.number(0);
       }
       if (version == 0) {
-        execute(k_schema);
+        execute(k_index_schema);
         return true;
       }
       Statement check(*this, "PRAGMA quick_check(1)");
-      return check.step() && version == k_version && check.text(0) == "ok";
+      return check.step() && version == k_index_version && check.text(0) == "ok";
     } catch (const Error&) {
       return false;
     }

@@ -17,13 +17,13 @@ using dimse::QueryLevel;
 // Longer values are not indexed: no element below may be longer.
 constexpr std::size_t k_longest_value = 1024;
 
-struct Key {
+struct StoredAttribute {
   Tag tag;
   QueryLevel level;
 };
 
 // In ascending order.
-constexpr auto k_stored = std::to_array<Key>({
+constexpr auto k_stored = std::to_array<StoredAttribute>({
     {{0x0008, 0x0008}, QueryLevel::image},    // Image Type
     {{0x0008, 0x0016}, QueryLevel::image},    // SOP Class UID
     {{0x0008, 0x0018}, QueryLevel::image},    // SOP Instance UID
@@ -79,7 +79,7 @@ constexpr auto k_stored = std::to_array<Key>({
     {{0x0040, 0xA493}, QueryLevel::image},    // Verification Flag
 });
 
-constexpr auto k_computed = std::to_array<Key>({
+constexpr auto k_computed = std::to_array<StoredAttribute>({
     {dicom::tags::retrieve_ae_title, QueryLevel::patient},
     {dicom::tags::instance_availability, QueryLevel::patient},
     {dicom::tags::modalities_in_study, QueryLevel::study},
@@ -94,9 +94,10 @@ constexpr auto k_computed = std::to_array<Key>({
 
 constexpr std::uint16_t k_last_group = k_stored.back().tag.group;
 
-const Key* find_stored(Tag tag) {
-  const auto key = std::lower_bound(k_stored.begin(), k_stored.end(), tag,
-                                    [](const Key& candidate, Tag wanted) { return candidate.tag < wanted; });
+const StoredAttribute* find_stored(Tag tag) {
+  const auto key =
+      std::lower_bound(k_stored.begin(), k_stored.end(), tag,
+                       [](const StoredAttribute& candidate, Tag wanted) { return candidate.tag < wanted; });
   return key != k_stored.end() && key->tag == tag ? &*key : nullptr;
 }
 
@@ -116,10 +117,10 @@ std::string swapped(std::string_view value) {
 }  // namespace
 
 std::optional<QueryLevel> level_of(Tag key) {
-  if (const Key* const stored = find_stored(key)) {
+  if (const StoredAttribute* const stored = find_stored(key)) {
     return stored->level;
   }
-  for (const Key& computed : k_computed) {
+  for (const StoredAttribute& computed : k_computed) {
     if (computed.tag == key) {
       return computed.level;
     }
@@ -139,7 +140,7 @@ void AttributeCollector::take(dicom::DataSetReader& reader) {
     m_character_sets = dicom::CharacterSets(unpadded(reader.value(k_longest_value)));
     return;
   }
-  const Key* const key = find_stored(header.tag);
+  const StoredAttribute* const key = find_stored(header.tag);
   const dicom::DictionaryEntry* const entry = key == nullptr ? nullptr : dicom::find_entry(header.tag);
   if (entry == nullptr) {
     return;

@@ -24,11 +24,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int k_version = 1;
+constexpr int k_registry_version = 1;
 constexpr std::uint64_t k_largest_submission = 64U << 20U;
-constexpr const char* k_index_file = "index.db";
+constexpr const char* k_registry_file = "index.db";
 
-constexpr const char* k_schema =
+constexpr const char* k_registry_schema =
     "CREATE TABLE object(id TEXT PRIMARY KEY, kind INTEGER NOT NULL, number INTEGER NOT NULL, patient TEXT NOT NULL,"
     "unique_id TEXT NOT NULL, study TEXT NOT NULL, status TEXT NOT NULL, xml TEXT NOT NULL);"
     "CREATE INDEX object_patient ON object(kind, patient, number);"
@@ -136,8 +136,8 @@ class RegistryIndex::Database {
     m_database->exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;");
     const int version = m_database->execAndGet("PRAGMA user_version").getInt();
     if (version == 0) {
-      m_database->exec(k_schema);
-    } else if (version != k_version || m_database->execAndGet("PRAGMA quick_check(1)").getString() != "ok") {
+      m_database->exec(k_registry_schema);
+    } else if (version != k_registry_version || m_database->execAndGet("PRAGMA quick_check(1)").getString() != "ok") {
       m_database.reset();
       remove(path);
       open(path);
@@ -371,7 +371,7 @@ Registry::Registry(const fs::path& directory, bool durable, RegistryIndex::Patie
     throw read_error(m_directory, failure.code().value());
   }
   std::sort(numbers.begin(), numbers.end());
-  const fs::path index = m_directory / k_index_file;
+  const fs::path index = m_directory / k_registry_file;
   m_index = std::make_unique<RegistryIndex>(index, patient_now);
   if (m_index->last_submission() > (numbers.empty() ? 0 : numbers.back())) {
     // It speaks of what is not there: files were taken away.

@@ -7,6 +7,7 @@
 #include <kuva/sandbox/identifier.hpp>
 #include <kuva/sandbox/negotiation.hpp>
 #include <kuva/sandbox/outgoing.hpp>
+#include <kuva/sandbox/query_statuses.hpp>
 #include <kuva/sandbox/rejection_rules.hpp>
 #include <kuva/sandbox/retrieve_service.hpp>
 #include <kuva/sandbox/selection.hpp>
@@ -20,13 +21,9 @@ namespace kuva::sandbox {
 
 namespace {
 
-constexpr std::uint16_t k_pending = 0xFF00;
 constexpr std::uint16_t k_some_failed = 0xB000;
 constexpr std::uint16_t k_all_failed = 0xA702;
 constexpr std::uint16_t k_destination_unknown = 0xA801;
-constexpr std::uint16_t k_identifier_does_not_match = 0xA900;
-constexpr std::uint16_t k_cancelled = 0xFE00;
-constexpr std::uint16_t k_not_authorised = 0x0124;
 constexpr std::chrono::milliseconds k_suboperation_response{60'000};
 // An association has room for 128; a pair of native syntaxes may need one more.
 constexpr std::size_t k_most_contexts = 126;

@@ -65,8 +65,8 @@ double grain(unsigned x, unsigned y) {
   return static_cast<double>((mixed ^ (mixed >> 16U)) % 1000U) / 1000.0 - 0.5;
 }
 
-constexpr std::string_view k_study_date = "20240115";
-constexpr std::string_view k_study_time = "101500";
+constexpr std::string_view k_sample_date = "20240115";
+constexpr std::string_view k_sample_time = "101500";
 
 // What all objects of the study have in common.
 struct Study {
@@ -85,8 +85,8 @@ DataSet begin_object(Study& study, std::string_view sop_class, std::string_view 
   put(data, "SpecificCharacterSet", "ISO_IR 192");
   put(data, "SOPClassUID", sop_class);
   put(data, "SOPInstanceUID", dicom::make_uid());
-  put(data, "InstanceCreationDate", k_study_date);
-  put(data, "InstanceCreationTime", k_study_time);
+  put(data, "InstanceCreationDate", k_sample_date);
+  put(data, "InstanceCreationTime", k_sample_time);
 
   put(data, "PatientName", study.patient.name);
   put(data, "PatientID", study.patient.id);
@@ -103,8 +103,8 @@ DataSet begin_object(Study& study, std::string_view sop_class, std::string_view 
   }
 
   put(data, "StudyInstanceUID", study.study_uid);
-  put(data, "StudyDate", k_study_date);
-  put(data, "StudyTime", k_study_time);
+  put(data, "StudyDate", k_sample_date);
+  put(data, "StudyTime", k_sample_time);
   put(data, "StudyID", "1");
   put(data, "AccessionNumber", "KUVA0001");
   put(data, "StudyDescription", "XX0AA Näyteaineisto");
@@ -125,8 +125,8 @@ DataSet begin_object(Study& study, std::string_view sop_class, std::string_view 
 }
 
 void put_content_time(DataSet& data) {
-  put(data, "ContentDate", k_study_date);
-  put(data, "ContentTime", k_study_time);
+  put(data, "ContentDate", k_sample_date);
+  put(data, "ContentTime", k_sample_time);
 }
 
 // The Image Pixel module (PS3.3 C.7.6.3) for grey-scale images.
@@ -149,8 +149,8 @@ DataSet make_ct(Study& study) {
   DataSet data = begin_object(study, "1.2.840.10008.5.1.4.1.1.2", "CT", "CT thorax phantom");
   put(data, "ImageType", "ORIGINAL\\PRIMARY\\AXIAL");
   put(data, "AcquisitionNumber", "1");
-  put(data, "AcquisitionDate", k_study_date);
-  put(data, "AcquisitionTime", k_study_time);
+  put(data, "AcquisitionDate", k_sample_date);
+  put(data, "AcquisitionTime", k_sample_time);
   put_content_time(data);
   put(data, "BodyPartExamined", "CHEST");
   put(data, "PatientPosition", "HFS");
@@ -208,8 +208,8 @@ DataSet make_dx(Study& study) {
   put(data, "PresentationIntentType", "FOR PRESENTATION");
   put(data, "ImageType", "ORIGINAL\\PRIMARY\\");
   put(data, "AcquisitionNumber", "1");
-  put(data, "AcquisitionDate", k_study_date);
-  put(data, "AcquisitionTime", k_study_time);
+  put(data, "AcquisitionDate", k_sample_date);
+  put(data, "AcquisitionTime", k_sample_time);
   put_content_time(data);
   put(data, "BodyPartExamined", "CHEST");
   put_code(data, "AnatomicRegionSequence", "43799004", "SCT", "Thorax");
@@ -347,7 +347,7 @@ DataSet make_ecg(Study& study) {
 
   DataSet data = begin_object(study, "1.2.840.10008.5.1.4.1.1.9.1.1", "ECG", "EKG 12 lead sample");
   put_content_time(data);
-  put(data, "AcquisitionDateTime", fmt::format("{}{}", k_study_date, k_study_time));
+  put(data, "AcquisitionDateTime", fmt::format("{}{}", k_sample_date, k_sample_time));
   put_empty(data, "AcquisitionContextSequence");
 
   DataSet& group = put_item(data, "WaveformSequence");

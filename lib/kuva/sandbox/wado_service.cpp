@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view k_dicom = "application/dicom";
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
+std::vector<std::string_view> split_list(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   while (true) {
     const std::size_t end = text.find(separator);
@@ -53,7 +53,7 @@ struct Resource {
 // Nothing where the path names none.
 std::optional<Resource> parse_path(std::string_view path) {
   path.remove_prefix(k_wado_path.size());
-  const auto parts = split(path, '/');
+  const auto parts = split_list(path, '/');
   Resource resource;
   std::string* const uids[] = {&resource.study, &resource.series, &resource.instance};
   constexpr std::string_view k_words[] = {"studies", "series", "instances"};

@@ -23,7 +23,7 @@ constexpr std::size_t k_head_limit = 64U << 10U;
 // Chunk headers and the like, beside the body itself.
 constexpr std::size_t k_framing_limit = 1U << 20U;
 constexpr std::size_t k_buffer = 64U << 10U;
-constexpr milliseconds k_slice{200};
+constexpr milliseconds k_stop_check{200};
 constexpr std::size_t k_drip_piece = 1024;
 
 bool is_name(std::string_view one, std::string_view other) {
@@ -108,7 +108,7 @@ class HttpStream final : public httplib::Stream {
 void pause(milliseconds duration, const std::stop_token& stop) {
   const Deadline deadline = Deadline::after(duration);
   while (!deadline.expired() && !stop.stop_requested()) {
-    std::this_thread::sleep_for(std::min(deadline.remaining(), k_slice));
+    std::this_thread::sleep_for(std::min(deadline.remaining(), k_stop_check));
   }
 }
 
@@ -179,7 +179,7 @@ class HttpConnection final : private httplib::Server {
       if (m_stop.stop_requested() || deadline.expired()) {
         return false;
       }
-      if (m_http.stream().wait_readable(earlier(deadline, Deadline::after(k_slice)))) {
+      if (m_http.stream().wait_readable(earlier(deadline, Deadline::after(k_stop_check)))) {
         return true;
       }
     }

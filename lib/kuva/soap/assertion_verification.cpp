@@ -20,12 +20,12 @@ constexpr std::string_view k_bearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
 constexpr std::string_view k_sender_vouches = "urn:oasis:names:tc:SAML:2.0:cm:sender-vouches";
 constexpr std::string_view k_holder_of_key = "urn:oasis:names:tc:SAML:2.0:cm:holder-of-key";
 
-Error malformed(std::string message) { return Error(kind("soap.assertion.malformed"), std::move(message)); }
+Error malformed_assertion(std::string message) { return Error(kind("soap.assertion.malformed"), std::move(message)); }
 
 xml::Element demand(const xml::Element& parent, std::string_view name_space, std::string_view name) {
   const auto found = parent.children(name_space, name);
   if (found.size() != 1) {
-    throw malformed(fmt::format("{} has {} {}", parent.name(), found.empty() ? "no" : "more than one", name));
+    throw malformed_assertion(fmt::format("{} has {} {}", parent.name(), found.empty() ? "no" : "more than one", name));
   }
   return found.front();
 }
@@ -33,7 +33,7 @@ xml::Element demand(const xml::Element& parent, std::string_view name_space, std
 TimePoint demand_time(const xml::Element& element, std::string_view name) {
   const auto time = from_rfc3339(element.attribute(name).value_or(""));
   if (!time) {
-    throw malformed(fmt::format("{} has no {} in UTC", element.name(), name));
+    throw malformed_assertion(fmt::format("{} has no {} in UTC", element.name(), name));
   }
   return *time;
 }
@@ -66,7 +66,7 @@ Confirmation read_confirmation(std::string_view method) {
   if (method == k_holder_of_key) {
     return Confirmation::holder_of_key;
   }
-  throw malformed("the subject is confirmed in a way that is not known");
+  throw malformed_assertion("the subject is confirmed in a way that is not known");
 }
 
 // Values of one attribute: texts, or HL7 elements below the value - or, as some write them, the value itself.
@@ -184,7 +184,7 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
     try {
       return xml::Document::parse(covered.bytes);
     } catch (const Error& error) {
-      throw malformed(fmt::format("what was signed cannot be read: {}", error.message()));
+      throw malformed_assertion(fmt::format("what was signed cannot be read: {}", error.message()));
     }
   }();
   const xml::Element root = document.root();
@@ -192,7 +192,7 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
   result.signer = covered.signer;
   result.id = root.attribute("ID").value_or("");
   if (!root.is(ns::saml, "Assertion") || root.attribute("Version") != "2.0") {
-    throw malformed("what was signed is not an assertion of SAML 2.0");
+    throw malformed_assertion("what was signed is not an assertion of SAML 2.0");
   }
   result.issuer = demand(root, ns::saml, "Issuer").trimmed_text();
   const xml::Element subject = demand(root, ns::saml, "Subject");
@@ -208,7 +208,7 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
     check_window("the subject confirmation", result.not_before, demand_time(*data, "NotOnOrAfter"), trust, now);
   }
   if (root.children(ns::saml, "AuthnStatement").empty()) {
-    throw malformed("Assertion has no AuthnStatement (ITI TF-2 3.40.4.1.2)");
+    throw malformed_assertion("Assertion has no AuthnStatement (ITI TF-2 3.40.4.1.2)");
   }
   check_audience(conditions, trust, result);
   if (!trust.issuers.empty() &&
@@ -228,7 +228,7 @@ VerifiedAssertion verify_assertion(std::string_view envelope, const AssertionTru
     const auto child_time = [&](std::string_view name) {
       const auto value = from_rfc3339(demand(timestamp.root(), ns::wsu, name).trimmed_text());
       if (!value) {
-        throw malformed(fmt::format("the timestamp's {} is not a time in UTC", name));
+        throw malformed_assertion(fmt::format("the timestamp's {} is not a time in UTC", name));
       }
       return *value;
     };

@@ -18,7 +18,6 @@ namespace ns = xml::ns;
 namespace {
 
 constexpr std::string_view k_dsig11 = "http://www.w3.org/2009/xmldsig11#";
-constexpr int k_least_rsa_bits = 2048;
 constexpr int k_most_rsa_bits = 16384;
 constexpr int k_most_exponent_bits = 64;
 constexpr std::size_t k_longest_value = 4096;

@@ -7,6 +7,9 @@
 
 namespace kuva::soap {
 
+// Shorter RSA keys prove nothing any more.
+inline constexpr int k_least_rsa_bits = 2048;
+
 // Base64 in XML may be broken into lines.
 std::string without_space(std::string text);
 

@@ -44,7 +44,6 @@ namespace ns = xml::ns;
 
 constexpr std::size_t k_largest_message = 8U << 20U;
 constexpr std::uint64_t k_largest_trust_file = 1U << 20U;
-constexpr int k_least_rsa_bits = 2048;
 constexpr std::string_view k_x509_certificate = "X509Certificate";
 
 // --- the libraries

@@ -21,7 +21,7 @@ namespace {
 constexpr std::string_view k_check_tool = "kuva-send";
 
 constexpr std::string_view k_passed = "passed";
-constexpr std::string_view k_warning = "warning";
+constexpr std::string_view k_check_warning = "warning";
 
 std::string side_in_words(Side side) {
   switch (side) {
@@ -74,7 +74,7 @@ class Check {
     record["elapsed"] =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
     if (!m_step_warnings.empty()) {
-      record["outcome"] = k_warning;
+      record["outcome"] = k_check_warning;
       record["warnings"] = m_step_warnings;
     }
     if (failure) {
@@ -255,7 +255,7 @@ class Check {
 
   void conclude(bool passed) {
     Json record = make_record("check", k_check_tool,
-                              passed ? (m_warnings.empty() ? k_passed : k_warning) : outcome::failed, passed);
+                              passed ? (m_warnings.empty() ? k_passed : k_check_warning) : outcome::failed, passed);
     record["step"] = "conclusion";
     if (!passed) {
       record["failedStep"] = m_failed_step;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::chrono::milliseconds k_longest_delay{30'000};
 // How often the requesting thread looks from its association to its queue.
 constexpr std::chrono::milliseconds k_report_glance{50};
-constexpr std::chrono::milliseconds k_stop_check{250};
+constexpr std::chrono::milliseconds k_request_stop_check{250};
 
 // What is wrong with a response that is not the one awaited.
 std::string misfit(const dimse::Command& command, std::uint16_t message_id) {
@@ -218,7 +218,7 @@ dimse::Messenger::Message CommitRequester::await_response(std::uint16_t message_
   const Deadline deadline = Deadline::after(m_target.response_timeout);
   for (;;) {
     dimse::Messenger::Message message;
-    const Deadline slice = earlier(deadline, Deadline::after(k_stop_check));
+    const Deadline slice = earlier(deadline, Deadline::after(k_request_stop_check));
     switch (m_messenger->receive(slice, message)) {
       case dimse::Messenger::Event::timeout:
         if (deadline.expired() || stopping()) {

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t k_largest_file = 256U << 20U;
+constexpr std::uint64_t k_largest_registration = 256U << 20U;
 constexpr std::size_t k_records_a_transaction = 500;
 constexpr std::string_view k_unavailable = "UNAVAILABLE";
 
@@ -101,7 +101,7 @@ const Registrations::Words& Registrations::words_of(const std::string& study_uid
   std::error_code ignored;
   if (!dicom::uid_defect(study_uid) && fs::exists(path, ignored)) {
     try {
-      const Json json = Json::parse(read_small_file(path, k_largest_file));
+      const Json json = Json::parse(read_small_file(path, k_largest_registration));
       for (const auto& [uid, word] : json.items()) {
         m_words[uid] = {word.at(0).get<std::string>(), word.at(1).get<std::string>(), word.at(2).get<std::string>(),
                         word.at(3).get<std::string>()};

@@ -31,7 +31,7 @@ constexpr std::array<Key, 10> k_keys{{
     {"InstanceNumber", &Attributes::instance_number, false},
 }};
 
-constexpr std::size_t k_longest_value = 128;
+constexpr std::size_t k_longest_name_part = 128;
 
 Error usage(std::string message) { return Error(kind("usage.argument"), "--name: " + std::move(message)); }
 
@@ -103,7 +103,7 @@ std::vector<std::string_view> NameTemplate::keys() {
 }
 
 std::string safe_name(std::string_view value) {
-  std::string name(value.substr(0, k_longest_value));
+  std::string name(value.substr(0, k_longest_name_part));
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !is_plain(c); }, '_');
   if (name.empty()) {
