@@ -2,6 +2,8 @@
 #include <kuva/cli/hl7_config.hpp>
 #include <kuva/cli/options.hpp>
 #include <kuva/cli/tls_config.hpp>
+#include <kuva/core/patient_id.hpp>
+#include <kuva/workflow/adt_message.hpp>
 
 #include <fmt/format.h>
 
@@ -28,6 +30,9 @@ void read_profile(TomlReader& reader, workflow::Hl7Target& target) {
       const auto position = hl7::Position::parse(key);
       if (!position) {
         values->fail(key, "is no place in a message (PV1-2, PID-5.7)");
+      }
+      if (!workflow::is_free(*position)) {
+        values->fail(key, "is written by kuva alone: what the message is, and whom it is about");
       }
       target.values.emplace_back(*position, values->text(key).value_or(""));
     }
@@ -83,6 +88,9 @@ workflow::Hl7Target read_hl7(TomlReader& reader, const net::TlsSettings& tls, bo
     target.authority = *authority;
   }
   assign(target.profile.national_authority, reader.text("national_authority"));
+  if (const std::string& oid = target.profile.national_authority; !oid.empty() && oid_defect(oid)) {
+    reader.fail("national_authority", fmt::format("is no OID (1.2.246.21): {}", *oid_defect(oid)));
+  }
   assign(target.min_interval, reader.duration("min_interval"));
   if (auto timeouts = reader.table("timeouts")) {
     assign(target.connect_timeout, timeouts->duration("connect"));

@@ -46,11 +46,6 @@ std::chrono::year_month_day birth_date(std::string_view text) {
           std::chrono::day(static_cast<unsigned>(number(text.substr(0, 2))))};
 }
 
-// Whether somebody who wrote this meant a personal identity code: its length, and digits where they belong.
-bool looks_like_hetu(std::string_view text) {
-  return text.size() == k_hetu_length && all_digits(text.substr(0, 6)) && !is_digit(text[6]);
-}
-
 std::string upper_case(std::string_view text) {
   std::string upper(text);
   std::transform(upper.begin(), upper.end(), upper.begin(),
@@ -182,6 +177,11 @@ std::optional<std::string> hetu_defect(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<std::string> meant_as_hetu(std::string_view text) {
+  const bool is_meant = text.size() == k_hetu_length && all_digits(text.substr(0, 6)) && !is_digit(text[6]);
+  return is_meant ? std::optional(upper_case(text)) : std::nullopt;
+}
+
 std::optional<Hetu> read_hetu(std::string_view text) {
   if (hetu_defect(text)) {
     return std::nullopt;
@@ -272,8 +272,8 @@ PatientId read_patient_id(std::string_view text, const PatientIdRules& rules) {
       authority.remove_prefix(k_prefix.size());
     }
     id = {std::string(text.substr(0, at)), std::string(authority)};
-  } else if (looks_like_hetu(text)) {
-    id = {upper_case(text), rules.hetu_authority};
+  } else if (const auto hetu = meant_as_hetu(text)) {
+    id = {*hetu, rules.hetu_authority};
   } else if (!rules.temporary_authority.empty()) {
     id = {std::string(text), rules.temporary_authority};
   } else if (!rules.check) {

@@ -20,6 +20,10 @@ std::optional<std::string> business_id_defect(std::string_view text);
 // An object identifier in dotted form, up to 64 characters.
 std::optional<std::string> oid_defect(std::string_view text);
 
+// The text in capitals where whoever wrote it meant a personal identity code, right or wrong: 11 characters, digits
+// where the date of birth belongs and none after it. Nothing otherwise.
+std::optional<std::string> meant_as_hetu(std::string_view text);
+
 // What a valid personal identity code says.
 struct Hetu {
   std::chrono::year_month_day birth_date;

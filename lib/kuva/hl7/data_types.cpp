@@ -84,6 +84,9 @@ std::optional<AssigningAuthority> AssigningAuthority::parse(std::string_view tex
   authority.namespace_id = piece(text, k_usual.subcomponent, 1);
   authority.universal_id = piece(text, k_usual.subcomponent, 2);
   authority.universal_id_type = piece(text, k_usual.subcomponent, 3);
+  if (std::any_of(pieces.begin(), pieces.end(), is_null)) {
+    return std::nullopt;
+  }
   if (authority.universal_id.empty() != authority.universal_id_type.empty() || authority.empty() ||
       (authority.universal_id_type == "ISO" && !is_oid(authority.universal_id))) {
     return std::nullopt;
@@ -110,6 +113,9 @@ std::optional<PatientIdentifier> PatientIdentifier::parse(std::string_view text)
     identifier.authority = *parsed;
   }
   identifier.type_code = piece(text, k_usual.component, 5);
+  if (is_null(identifier.id) || is_null(identifier.type_code)) {
+    return std::nullopt;
+  }
   if (identifier.id.empty() || identifier.id.find('&') != std::string::npos ||
       !piece(text, k_usual.component, 2).empty() || !piece(text, k_usual.component, 3).empty() ||
       split(text, k_usual.component).size() > 5) {

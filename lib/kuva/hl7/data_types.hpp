@@ -20,7 +20,7 @@ struct AssigningAuthority {
   bool operator==(const AssigningAuthority&) const = default;
   // "NAMESPACE&1.2.3&ISO"; the namespace alone where there is no more.
   std::string to_string() const;
-  // The same, and a bare OID. Nothing when it is none of these.
+  // The same, and a bare OID. Nothing when it is none of these, or a part is the null value.
   static std::optional<AssigningAuthority> parse(std::string_view text);
 };
 
@@ -34,6 +34,7 @@ struct PatientIdentifier {
   bool operator==(const PatientIdentifier&) const = default;
   // "ID^^^NAMESPACE&1.2.3&ISO^PI".
   std::string to_string() const;
+  // Nothing when it is none, or a part is the null value, which identifies nobody.
   static std::optional<PatientIdentifier> parse(std::string_view text);
 };
 

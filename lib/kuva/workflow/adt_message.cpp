@@ -101,8 +101,14 @@ hl7::PatientIdentifier read_identifier_text(std::string_view text, const hl7::As
   if (!identifier) {
     throw row_error("an identifier is not of the form ID, ID@OID or ID^^^NAMESPACE&OID&ISO^TYPE");
   }
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  if (is_blank(identifier->id.front()) || is_blank(identifier->id.back())) {
+    throw row_error("an identifier has white space around it, which archives take for a part of it");
+  }
   if (identifier->authority.empty()) {
-    if (!national_authority.empty() && !hetu_defect(identifier->id)) {
+    const auto hetu = national_authority.empty() ? std::nullopt : meant_as_hetu(identifier->id);
+    if (hetu) {
+      identifier->id = *hetu;
       identifier->authority = {"", std::string(national_authority), "ISO"};
     } else {
       identifier->authority = default_authority;
@@ -133,7 +139,7 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
     given_authority = true;
   }
   for (const auto& [key, value] : row) {
-    if (value.empty() || key == authority_column || (!plain && key.starts_with("from"))) {
+    if (value.empty() || key == authority_column || (!plain && (key == "from" || key == "fromAuthority"))) {
       continue;
     }
     const bool null = hl7::is_null(value);
@@ -145,7 +151,7 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
       patient.identifier =
           read_identifier_text(value, authority, given_authority ? "" : target.profile.national_authority);
     } else if (key == "idType") {
-      patient.identifier.type_code = value;
+      continue;  // below
     } else if (key == "name") {
       if (!null) {
         name = hl7::PersonName::from_dicom(value);
@@ -173,6 +179,9 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
     } else if (key == "sex") {
       patient.sex = value;
     } else if (const auto position = hl7::Position::parse(key); position && position->segment != "MSH") {
+      if (!is_free(*position)) {
+        throw row_error(fmt::format("column '{}' would replace an identifier that the message is about", key));
+      }
       patient.more.emplace_back(*position, value);
     } else {
       throw row_error(fmt::format("column '{}' is not known", key));
@@ -180,6 +189,9 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
   }
   // The type may have come before the identifier.
   if (const std::string type = value_of("idType"); !type.empty()) {
+    if (type.find_first_of("|^~&\\\r\n") != std::string::npos || hl7::is_null(type)) {
+      throw row_error("column 'idType' is no code of table 0203");
+    }
     patient.identifier.type_code = type;
   }
   if (patient.identifier.id.empty()) {
@@ -192,6 +204,19 @@ PatientData read_patient_row(const std::map<std::string, std::string>& row, cons
     patient.name = name;
   }
   return patient;
+}
+
+bool is_free(const hl7::Position& position) {
+  const std::string_view segment = position.segment;
+  const auto is_one_of = [&](std::initializer_list<std::size_t> fields) {
+    return std::find(fields.begin(), fields.end(), position.field) != fields.end();
+  };
+  if (segment == "MSH") {
+    return !is_one_of({1, 2, 9, 10, 18});
+  }
+  const bool is_identifier = (segment == "PID" && position.field == 3 && position.repetition <= 1) ||
+                             (segment == "MRG" && position.field == 1);
+  return !is_identifier && segment != "FHS" && segment != "BHS";
 }
 
 std::string make_control_id() {

@@ -115,6 +115,14 @@ TEST_CASE("what cannot be meant is refused with its place") {
   CHECK(failure("sending_application = \"A|B\"\n").find("delimiter") != std::string::npos);
   CHECK(failure("authority = \"A^B\"\n").find("neither an OID") != std::string::npos);
   CHECK(failure("colour = \"red\"\n").starts_with("usage.config"));
+  CHECK(failure("national_authority = \"urn:oid:1.2.246.21\"\n").find("no OID") != std::string::npos);
+  for (const std::string place : {"MSH-1", "MSH-10", "MSH-18", "PID-3", "PID-3.4", "MRG-1", "BHS-3"}) {
+    CAPTURE(place);
+    CHECK(failure("[target.a.hl7.profile]\nvalues = { \"" + place + "\" = \"X\" }\n").find("by kuva alone") !=
+          std::string::npos);
+  }
+  CHECK(target_of("[target.a.hl7.profile]\nvalues = { \"PID-3[2]\" = \"X\", \"MSH-11\" = \"T\" }\n").values.size() ==
+        2);
   CHECK(failure("[target.a.hl7.profile]\nrequired = [\"somewhere\"]\n").find("no place") != std::string::npos);
 }
 

@@ -120,3 +120,12 @@ TEST_CASE("what a person writes") {
   CHECK(read_patient_id("010181-900D", rules) == PatientId{"010181-900D", "1.2.246.21"});
   CHECK(read_patient_id("x@1.2.246.10.2048197.22.2026", rules).authority == "1.2.246.10.2048197.22.2026");
 }
+
+TEST_CASE("what was meant as a personal identity code, right or wrong") {
+  CHECK(meant_as_hetu("131052-308T") == "131052-308T");
+  CHECK(meant_as_hetu("131052-308u") == "131052-308U");
+  CHECK(meant_as_hetu("999999x0000") == "999999X0000");
+  for (const char* other : {"", "T1", "131052-308", "131052-308TT", "13105201234", "1310S2-308T"}) {
+    CHECK_FALSE(meant_as_hetu(other));
+  }
+}

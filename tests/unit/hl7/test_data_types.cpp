@@ -26,7 +26,8 @@ TEST_CASE("identifiers with their authority") {
   CHECK(read_identifier(write_identifier(*id, k_usual, k_utf8), k_usual, k_utf8) == *id);
   CHECK(PatientIdentifier::parse("1^^^1.2.3")->authority.universal_id_type == "ISO");
   CHECK(PatientIdentifier::parse("1^^^HOSP")->authority.namespace_id == "HOSP");
-  for (const std::string_view wrong : {"", "^^^A", "1|2", "1~2", "1^2", "1^^^A&1.2", "1^^^&1.02.3&ISO", "a&b^^^X"}) {
+  for (const std::string_view wrong : {"", "^^^A", "1|2", "1~2", "1^2", "1^^^A&1.2", "1^^^&1.02.3&ISO", "a&b^^^X",
+                                       "\"\"", "\"\"^^^X", "1^^^\"\"", "1^^^X&\"\"&ISO", "1^^^X^\"\""}) {
     CHECK_FALSE(PatientIdentifier::parse(wrong));
   }
   const PatientIdentifier odd{"a^b|c", {"N&S", "", ""}, "", false};
