@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <map>
 
 namespace kuva::hl7 {
 
@@ -66,12 +68,21 @@ class Checker {
     if (m_set_is_known) {
       check_text();
     }
+    if (m_more > 0) {
+      m_findings.push_back({m_more_errors ? Severity::error : Severity::warning, "findings.more", "",
+                            fmt::format("and {} more", m_more), std::string(k_hl7)});
+    }
     return std::move(m_findings);
   }
 
  private:
   void add(Severity severity, std::string_view rule, std::string position, std::string message,
            std::string_view source) {
+    if (m_findings.size() == k_most_findings) {
+      ++m_more;
+      m_more_errors = m_more_errors || severity == Severity::error;
+      return;
+    }
     m_findings.push_back({severity, std::string(rule), std::move(position), std::move(message), std::string(source)});
   }
   void error(std::string_view rule, std::string position, std::string message, std::string_view source = k_hl7) {
@@ -98,7 +109,30 @@ class Checker {
   CharacterSet m_set = CharacterSet::utf8();
   bool m_set_is_known = true;
   std::vector<Finding> m_findings;
+  std::uint64_t m_more = 0;  // findings that are counted and not kept
+  bool m_more_errors = false;
 };
+
+bool is_segment_name(std::string_view name) {
+  return name.size() == 3 && name[0] >= 'A' && name[0] <= 'Z' &&
+         std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); });
+}
+
+// What stands where a name belongs may be anything, a line of text about the patient too.
+std::string shown_name(const Segment& segment, std::size_t number) {
+  return is_segment_name(segment.name()) ? std::string(segment.name()) : fmt::format("segment {}", number);
+}
+
+// A line feed, and after it what a segment begins with.
+bool holds_segment(std::string_view text, char separator) {
+  for (auto at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) {
+    const std::string_view next = text.substr(at + 1);
+    if (next.size() > 3 && next[3] == separator && is_segment_name(next.substr(0, 3))) {
+      return true;
+    }
+  }
+  return false;
+}
 
 void Checker::check_form() {
   const auto& segments = m_message.segments();
@@ -109,13 +143,22 @@ void Checker::check_form() {
   if (any([](const Segment& s) { return !s.lead().empty(); })) {
     warning("form.lead", "", "there are bytes before the names of segments; left out when it is sent");
   }
-  for (const Segment& segment : segments) {
-    const std::string_view name = segment.name();
-    const bool good =
-        name.size() == 3 && name[0] >= 'A' && name[0] <= 'Z' &&
-        std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); });
-    if (!good) {
-      error("segment.name", "", "a segment has a name that is not three capital letters or digits");
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (!is_segment_name(segments[i].name())) {
+      error("segment.name", shown_name(segments[i], i + 1),
+            "a segment has a name that is not three capital letters or digits");
+    }
+    const std::string line = segments[i].line();
+    if (holds_segment(line, m_message.delimiters().field)) {
+      error("form.line-feed", shown_name(segments[i], i + 1),
+            "after a line feed inside of a field something like a segment begins: only CR ends one here");
+    } else if (line.find('\n') != std::string::npos) {
+      warning("form.line-feed", shown_name(segments[i], i + 1),
+              "a line feed inside of a field: \\X0A\\ or \\.br\\ belongs there");
+    }
+    if (line.find_first_of(std::string_view("\0\x0B\x1C", 3)) != std::string::npos) {
+      error("form.control", shown_name(segments[i], i + 1),
+            "a field holds a byte 00, 0B or 1C: MLLP would cut the message there, or the receiver a text");
     }
   }
   const Delimiters& delimiters = m_message.delimiters();
@@ -224,14 +267,16 @@ void Checker::check_structure() {
           pair ? k_pam : k_hl7);
     }
   }
-  for (const Segment& segment : m_message.segments()) {
-    const std::string_view name = segment.name();
+  const auto& all = m_message.segments();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string_view name = all[i].name();
     const bool known = name == "MSH" || name == "NTE" || name == "EVN" || name.starts_with('Z') ||
                        is_word_of(m_rule->required, name) || is_word_of(m_rule->optional, name) ||
                        is_word_of(m_rule->required, fmt::format("{{{}}}", name));
     if (!known) {
-      warning("segment.unexpected", std::string(name),
-              fmt::format("{} does not belong into {}; receivers leave it aside", name, m_message.trigger()));
+      const std::string shown = shown_name(all[i], i + 1);
+      warning("segment.unexpected", shown,
+              fmt::format("{} does not belong into {}; receivers leave it aside", shown, m_message.trigger()));
     }
   }
 }
@@ -299,7 +344,9 @@ void Checker::check_identifiers(const Position& field) {
     Position position = field;
     position.repetition = i + 1;
     if (identifiers[i].null) {
-      warning("identifier.null", position.to_string(), "the identifier is the null value");
+      // Of the first there is no patient that the message is about.
+      add(i == 0 ? Severity::error : Severity::warning, "identifier.null", position.to_string(),
+          "the identifier is the null value", k_hl7);
       continue;
     }
     const auto defect = identifier_defect(identifiers[i], m_profile.national_authority);
@@ -354,17 +401,18 @@ void Checker::check_time(std::string_view segment, std::size_t field) {
 }
 
 void Checker::check_text() {
-  std::vector<std::string_view> seen;
+  std::map<std::string_view, std::size_t> seen;
+  std::size_t number = 0;
   for (const Segment& segment : m_message.segments()) {
-    seen.push_back(segment.name());
-    const auto occurrence = static_cast<std::size_t>(std::count(seen.begin(), seen.end(), segment.name()));
+    const std::string shown = shown_name(segment, ++number);
+    const std::size_t occurrence = is_segment_name(segment.name()) ? ++seen[segment.name()] : 1;
     for (std::size_t field = segment.is_header() ? 3 : 1; field <= segment.size(); ++field) {
       const std::string_view raw = segment.field(field);
       if (raw.empty()) {
         continue;
       }
       const DecodedText text = decode(raw, m_message.delimiters(), m_set);
-      const Position position{std::string(segment.name()), field, 1, 0, 0, occurrence};
+      const Position position{shown, field, 1, 0, 0, occurrence};
       if (!text.clean) {
         error("charset.bytes", position.to_string(),
               fmt::format("bytes that are not of the character set {}",

@@ -49,6 +49,8 @@ struct CheckProfile {
 };
 
 // Structure, required fields, identifiers, character set, escape sequences, time stamps. In the order of the message.
+// After k_most_findings one more, "findings.more", says how many there are besides; it is an error if one of them is.
+inline constexpr std::size_t k_most_findings = 1'000;
 std::vector<Finding> check(const Message& message, const CheckProfile& profile = {});
 bool has_errors(const std::vector<Finding>& findings);
 

@@ -65,6 +65,11 @@ class Lines {
     }
     line.end = m_left.substr(0, end);
     m_left.remove_prefix(end);
+    // An end of block right after the last field is no part of it.
+    if (m_left.empty() && line.text.ends_with('\x1C')) {
+      line.end = std::string_view(line.text.data() + line.text.size() - 1, line.end.size() + 1);
+      line.text.remove_suffix(1);
+    }
     return line;
   }
 
@@ -107,6 +112,26 @@ std::string_view name_of_line(std::string_view text) { return text.substr(0, std
 void check_size(std::size_t size, std::size_t limit, std::string_view what) {
   if (size > limit) {
     throw Error(kind("hl7.too-large"), fmt::format("{} {}, and at most {} are read", size, what, limit));
+  }
+}
+
+// A message that ends its segments with LF has vanished into a field of one that ends them with CR.
+void check_one_message(std::string_view line, char separator) {
+  for (auto at = line.find('\n'); at != std::string_view::npos; at = line.find('\n', at + 1)) {
+    const std::string_view next = line.substr(at + lead_length(line.substr(at)));
+    if (name_of_line(next) == "MSH" && next.size() > k_name_length && next[k_name_length] == separator) {
+      throw malformed("another message begins inside of a field: some segments end with LF alone, others with CR");
+    }
+  }
+}
+
+void check_pieces(const Segment& segment, const Delimiters& delimiters, const Limits& limits) {
+  for (std::size_t number = segment.is_header() ? 3 : 1; number <= segment.size(); ++number) {
+    const std::string_view field = segment.field(number);
+    const auto count = std::count_if(field.begin(), field.end(), [&](char c) {
+      return c != '\0' && (c == delimiters.repetition || c == delimiters.component || c == delimiters.subcomponent);
+    });
+    check_size(static_cast<std::size_t>(count) + 1, limits.pieces, "repetitions and components in a field");
   }
 }
 
@@ -292,6 +317,7 @@ Message Message::parse(std::string_view bytes, const Limits& limits) {
   check_size(bytes.size(), limits.bytes, "bytes in a message");
   Message message;
   message.m_segments.clear();
+  std::size_t fields = 0;
   Lines lines(bytes);
   while (!lines.at_end()) {
     const Line line = lines.next();
@@ -307,7 +333,11 @@ Message Message::parse(std::string_view bytes, const Limits& limits) {
       continue;
     }
     check_size(message.m_segments.size() + 1, limits.segments, "segments in a message");
+    check_one_message(line.text, message.m_delimiters.field);
+    const auto separators = std::count(line.text.begin(), line.text.end(), message.m_delimiters.field);
+    check_size(fields += static_cast<std::size_t>(separators) + 1, limits.all_fields, "fields in a message");
     message.m_segments.push_back(Segment::parse(line.text, message.m_delimiters.field, limits));
+    check_pieces(message.m_segments.back(), message.m_delimiters, limits);
     message.m_segments.back().set_surroundings(std::string(line.lead), std::string(line.end));
   }
   if (message.m_segments.empty()) {

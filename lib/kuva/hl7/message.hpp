@@ -28,8 +28,10 @@ struct Delimiters {
 // What may be read; more is an Error hl7.too-large.
 struct Limits {
   std::size_t bytes = std::size_t{64} * 1024 * 1024;
-  std::size_t segments = 100'000;  // of a message
-  std::size_t fields = 100'000;    // of a segment
+  std::size_t segments = 100'000;      // of a message
+  std::size_t fields = 100'000;        // of a segment
+  std::size_t all_fields = 2'000'000;  // of a message: each takes memory of its own
+  std::size_t pieces = 100'000;        // of a field: repetitions, components and subcomponents
 };
 
 // The pieces between delimiters; one piece where the delimiter is '\0' or does not occur.
@@ -93,8 +95,9 @@ class CharacterSet;
 class Message {
  public:
   // Segments end with CR, or CR LF; with LF where the bytes have no CR at all: in a message with CR, an LF is data.
-  // White space, a byte order mark and the start of an MLLP block are taken before MSH. Errors: hl7.malformed (no MSH,
-  // no usable delimiters), hl7.too-large.
+  // White space, a byte order mark and the start of an MLLP block are taken before MSH, and the end of one after the
+  // last segment. Errors: hl7.malformed (no MSH, no usable delimiters, another message inside of a field, as files with
+  // different ends of lines have it once they are joined), hl7.too-large.
   static Message parse(std::string_view bytes, const Limits& limits = {});
   // A new message with MSH-1 and MSH-2 alone.
   explicit Message(const Delimiters& delimiters = {});

@@ -41,6 +41,7 @@ void Client::open() {
 }
 
 Answer Client::exchange(std::string_view message, std::string_view control_id) {
+  const std::string block = to_block(message);
   // Bytes that came without being asked for would be taken for the answer of this message.
   if (m_connection && m_connection->has_input()) {
     close();
@@ -53,7 +54,7 @@ Answer Client::exchange(std::string_view message, std::string_view control_id) {
   std::optional<std::string> bytes;
   std::string_view doing = "while it was sent";
   try {
-    m_connection->send(message, m_settings.stall_limit);
+    m_connection->send_block(block, m_settings.stall_limit);
     doing = "no acknowledgement";
     bytes = m_connection->receive(Deadline::after(m_settings.acknowledgement_timeout));
   } catch (const Error& error) {

@@ -39,9 +39,10 @@ class Client {
 
   // Sends and waits for the acknowledgement whose MSA-2 is `control_id` (MSH-10 of the message). CA is read as the end
   // of it: IHE has no second acknowledgement. After any Error the connection is gone. Errors before a byte of the
-  // message went out: resolve.*, connect.*, tls.*, and those of a connection that the peer closed meanwhile are met by
-  // a new one. After that the message may have been applied, and the class is indeterminate: mllp.no-acknowledgement
-  // (nothing came, or the connection ended), mllp.wrong-acknowledgement, mllp.framing.
+  // message went out: hl7.malformed (to_block), resolve.*, connect.*, tls.*, and those of a connection that the peer
+  // closed meanwhile are met by a new one. After that the message may have been applied, and the class is
+  // indeterminate: mllp.no-acknowledgement (nothing came, or the connection ended), mllp.wrong-acknowledgement,
+  // mllp.framing.
   Answer exchange(std::string_view message, std::string_view control_id);
   void close() noexcept;
 

@@ -8,6 +8,11 @@
 namespace kuva::mllp {
 
 std::string to_block(std::string_view message) {
+  if (message.find_first_of("\x0B\x1C") != std::string_view::npos) {
+    throw Error(
+        kind("hl7.malformed"),
+        "the message holds a byte that begins or ends a block (0B, 1C): it would arrive cut, so it is not sent");
+  }
   std::string block;
   block.reserve(message.size() + 3);
   block.push_back(k_start_of_block);
@@ -84,7 +89,10 @@ void BlockParser::end_block() {
 }
 
 void Connection::send(std::string_view message, std::chrono::milliseconds stall_limit) {
-  const std::string block = to_block(message);
+  send_block(to_block(message), stall_limit);
+}
+
+void Connection::send_block(std::string_view block, std::chrono::milliseconds stall_limit) {
   const std::array<std::span<const std::byte>, 1> pieces{std::as_bytes(std::span(block))};
   m_stream->write_all(pieces, stall_limit);
 }

@@ -20,6 +20,8 @@ inline constexpr char k_carriage_return = '\x0D';
 // The largest message that is taken from a peer unless somebody says otherwise.
 inline constexpr std::size_t k_default_limit = std::size_t{16} * 1024 * 1024;
 
+// Errors: hl7.malformed when the message holds a start or an end of block: the peer would take a part of it for the
+// whole.
 std::string to_block(std::string_view message);
 
 // What was not as it should be, and was borne.
@@ -70,8 +72,10 @@ class Connection {
   explicit Connection(std::unique_ptr<net::Stream> stream, std::size_t limit = k_default_limit)
       : m_stream(std::move(stream)), m_parser(limit) {}
 
-  // Errors: connection.*, tls.*.
+  // Errors: hl7.malformed before a byte goes out (to_block), connection.*, tls.*.
   void send(std::string_view message, std::chrono::milliseconds stall_limit);
+  // What to_block() gave. Errors: connection.*, tls.*.
+  void send_block(std::string_view block, std::chrono::milliseconds stall_limit);
   // The next message; nothing when the peer closed in good order between blocks. Errors: connection.timeout at the
   // deadline, connection.lost when the peer closes inside of a block, mllp.framing when it sends more than
   // k_most_noise bytes that are no block, hl7.too-large, connection.*, tls.*.

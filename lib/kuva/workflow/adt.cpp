@@ -22,6 +22,7 @@ namespace {
 constexpr std::string_view k_adt_tool = "kuva-adt";
 constexpr std::uint64_t k_file_limit = 64U * 1024U * 1024U;
 constexpr std::chrono::milliseconds k_stop_limit{5'000};
+constexpr std::size_t k_most_errors = 50;  // ERR segments of an answer
 
 // For the output of people: decoded as far as it goes.
 hl7::CharacterSet readable_set(const hl7::Message& message, const hl7::CheckProfile& profile) {
@@ -264,11 +265,17 @@ class Receiver final : public mllp::Handler {
     answer.own_control_id = make_control_id();
     if (hl7::has_errors(findings)) {
       answer.code = hl7::AckCode::AE;
+      std::size_t more = 0;
       for (const hl7::Finding& finding : findings) {
-        if (finding.severity == hl7::Severity::error) {
+        if (finding.severity == hl7::Severity::error && answer.errors.size() == k_most_errors) {
+          ++more;
+        } else if (finding.severity == hl7::Severity::error) {
           const bool missing = finding.rule == "field.missing" || finding.rule == "segment.missing";
           answer.errors.push_back({finding.position, missing ? "101" : "102", "", "E", "", finding.message});
         }
+      }
+      if (more > 0) {
+        answer.errors.push_back({"", "102", "", "E", "", fmt::format("and {} more", more)});
       }
       set_outcome(record, k_adt_tool, outcome::invalid, false);
       set_error(record, invalid(findings));

@@ -77,3 +77,45 @@ TEST_CASE("structures and names") {
   CHECK(component_name("PID", 3, 4) == "Assigning Authority");
   CHECK(segment_name("MRG") == "Merge Patient Information");
 }
+
+TEST_CASE("the null value names no patient") {
+  CHECK(findings(replaced(k_good, "2^^^X", "\"\"^^^X")) == "!identifier.null@MRG-1");
+  CHECK(findings(replaced(k_good, "1^^^X", "\"\"^^^X")) == "!identifier.null@PID-3");
+  CHECK(findings(replaced(k_good, "PID|||1^^^X", "PID|||1^^^X~\"\"^^^Y")) == "identifier.null@PID-3[2]");
+}
+
+TEST_CASE("bytes that cut a message, and line feeds inside of fields") {
+  for (const char byte : {'\0', '\x0B', '\x1C'}) {
+    CHECK(findings(replaced(k_good, "Jane", "Ja" + std::string(1, byte) + "ne")) == "!form.control@PID");
+  }
+  CHECK(findings(replaced(k_good, "Jane", "Ja\nne")) == "form.line-feed@PID");
+  CHECK(findings(replaced(k_good, "|F\r", "|F\nPV1|1|N\r")).find("!form.line-feed@PID") != std::string::npos);
+  CHECK(findings(k_good + "\x1C\r") == "");
+}
+
+TEST_CASE("a line that is no segment does not become words of a finding") {
+  const auto all = check(Message::parse(k_good + "Doe Jane 131052-308T|\xFF\r"));
+  REQUIRE(all.size() == 3);
+  for (const Finding& finding : all) {
+    CHECK(finding.position.starts_with("segment 5"));
+    CHECK((finding.position + finding.message).find("Doe") == std::string::npos);
+  }
+}
+
+TEST_CASE("findings are kept up to a number, and the rest is counted") {
+  std::string text = k_good;
+  for (int i = 0; i < 20'000; ++i) {
+    text += "XX|\xFF\r";
+  }
+  const auto all = check(Message::parse(text));
+  REQUIRE(all.size() == k_most_findings + 1);
+  CHECK(all.back().rule == "findings.more");
+  CHECK(all.back().severity == Severity::error);
+  CHECK(all.back().message == "and 59000 more");
+  text = k_good;
+  for (std::size_t i = 0; i < k_most_findings; ++i) {
+    text += "XXX|1\r";
+  }
+  CHECK_FALSE(has_errors(check(Message::parse(text))));
+  CHECK(has_errors(check(Message::parse(text + "ZZZ|\xFF\r"))));
+}

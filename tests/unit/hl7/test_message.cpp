@@ -128,3 +128,36 @@ TEST_CASE("messages that others wrote are given back byte by byte") {
   }
   CHECK(count > 40);
 }
+
+TEST_CASE("an end of block after the last field is no part of it") {
+  for (const std::string_view text :
+       {"MSH|^~\\&|A\rPID|||1\x1C\r", "MSH|^~\\&|A\rPID|||1\x1C", "MSH|^~\\&|A\nPID|||1\x1C\n"}) {
+    const Message message = Message::parse(text);
+    CHECK(message.bytes() == text);
+    CHECK(message.wire_bytes() == "MSH|^~\\&|A\rPID|||1\r");
+  }
+}
+
+TEST_CASE("a message does not vanish into another one where ends of lines differ") {
+  const std::string with_lf = "MSH|^~\\&|A||||||ADT^A31|1\nPID|||1\n";
+  const std::string with_cr = "MSH|^~\\&|A||||||ADT^A31|2\rPID|||2\r";
+  CHECK(error_code(with_lf + with_cr) == "hl7.malformed");
+  CHECK(error_code(with_cr + with_lf + with_lf) == "hl7.malformed");
+  CHECK(error_code(with_lf + "\n  " + with_cr) == "hl7.malformed");
+  CHECK(error_code(with_cr + with_cr).empty());
+  // One with LF after one with CR is a message of one segment: a finding says so.
+  CHECK(has_errors(check(*MessageFile::parse(with_cr + with_lf).messages().back())));
+}
+
+TEST_CASE("limits of what takes memory: pieces of a field, fields of a message") {
+  Limits limits;
+  limits.pieces = 10;
+  limits.all_fields = 30;
+  const std::string header = "MSH|^~\\&|A\r";
+  CHECK(error_code(header + "PID|" + std::string(9, '~') + "\r", limits).empty());
+  CHECK(error_code(header + "PID|" + std::string(10, '~') + "\r", limits) == "hl7.too-large");
+  CHECK(error_code(header + "PID|" + std::string(6, '^') + std::string(6, '&') + "\r", limits) == "hl7.too-large");
+  CHECK(error_code(header + "PID" + std::string(20, '|') + "\r", limits).empty());
+  CHECK(error_code(header + "PID" + std::string(20, '|') + "\rPID" + std::string(20, '|') + "\r", limits) ==
+        "hl7.too-large");
+}

@@ -83,3 +83,20 @@ TEST_CASE("a block without an end does not fill the memory") {
   CHECK_THROWS_AS(parse("\x0B" + std::string(200, 'x'), 10), kuva::Error);
   CHECK(parse("\x0B" + std::string(100, 'x') + "\x1C\r", 10).messages.size() == 1);
 }
+
+TEST_CASE("what would arrive cut is not put into a block") {
+  CHECK(kuva::mllp::to_block("a\r") ==
+        "\x0B"
+        "a\r\x1C\r");
+  for (const char* text : {"a\x1C"
+                           "b",
+                           "a\x0B"
+                           "b"}) {
+    try {
+      kuva::mllp::to_block(text);
+      FAIL("it was");
+    } catch (const kuva::Error& error) {
+      CHECK(error.kind().code == "hl7.malformed");
+    }
+  }
+}
