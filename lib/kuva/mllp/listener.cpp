@@ -1,8 +1,12 @@
 #include <kuva/mllp/listener.hpp>
 
+#include <fmt/format.h>
+
 #include <condition_variable>
 #include <list>
 #include <mutex>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 namespace kuva::mllp {
@@ -62,15 +66,31 @@ class RunningListener final : public Listener {
   void accept() {
     while (std::shared_ptr<net::Incoming> incoming = m_listener->accept(Deadline::never())) {
       join_finished();
-      const std::lock_guard lock(m_mutex);
-      if (m_open.size() >= m_settings.connections) {
-        continue;
+      if (const auto error = admit(std::move(incoming))) {
+        report(*error, m_count);
       }
-      const auto open = m_open.emplace(m_open.end());
-      open->number = ++m_count;
-      open->incoming = std::move(incoming);
-      open->thread = std::thread([this, open] { serve(open); });
     }
+  }
+
+  // Why the connection is closed at once; nothing when it is served. The next one may find room again.
+  std::optional<Error> admit(std::shared_ptr<net::Incoming> incoming) {
+    const std::lock_guard lock(m_mutex);
+    ++m_count;
+    if (m_open.size() >= m_settings.connections) {
+      return Error(kind("local.resource"), fmt::format("a connection was closed: {} are open already, and no more are "
+                                                       "served at the same time",
+                                                       m_open.size()));
+    }
+    const auto open = m_open.emplace(m_open.end());
+    open->number = m_count;
+    open->incoming = std::move(incoming);
+    try {
+      open->thread = std::thread([this, open] { serve(open); });
+    } catch (const std::system_error& error) {
+      m_open.erase(open);
+      return Error(kind("local.resource"), fmt::format("a connection was closed: no thread for it: {}", error.what()));
+    }
+    return std::nullopt;
   }
 
   void serve(std::list<Open>::iterator open) noexcept {

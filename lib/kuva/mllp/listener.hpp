@@ -19,7 +19,7 @@ struct ListenerSettings {
   std::chrono::milliseconds idle_timeout{300'000};  // a connection without a message ends after it
   std::chrono::milliseconds stall_limit{60'000};
   std::size_t limit = k_default_limit;
-  unsigned connections = 64;  // at the same time; more are closed at once
+  unsigned connections = 64;  // at the same time; more are closed at once, and told to on_error
 };
 
 // A message as it came, with where it came from.
@@ -39,7 +39,7 @@ class Handler {
   virtual std::optional<std::string> on_message(const Received& received) = 0;
   // Takes the place of a connection's stream: traces, faults of the sandbox.
   virtual std::unique_ptr<net::Stream> on_connection(std::unique_ptr<net::Stream> stream, std::uint64_t connection);
-  // A connection ended with an error (handshake, framing, deadline). For logs.
+  // A connection ended with an error (handshake, framing, deadline), or was not served: local.resource. For logs.
   virtual void on_error(const Error& error, std::uint64_t connection) = 0;
 };
 

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <pthread.h>
+
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -37,6 +39,10 @@ class Script final : public kuva::mllp::Handler {
   void on_error(const kuva::Error& error, std::uint64_t) override {
     const std::lock_guard lock(m_mutex);
     m_errors.emplace_back(error.kind().code);
+  }
+  std::vector<std::string> errors() {
+    const std::lock_guard lock(m_mutex);
+    return m_errors;
   }
   std::atomic<int> count = 0;
 
@@ -128,4 +134,48 @@ TEST_CASE("a listener that stops ends its connections") {
   listener->stop(1s);
   CHECK_THROWS_AS(client.exchange(message("2"), "2"), kuva::Error);
   CHECK(script.count == 1);
+}
+
+TEST_CASE("a message that would arrive cut opens no connection") {
+  kuva::mllp::Client client(client_settings(1));
+  try {
+    client.exchange(message("77") + "OBX|1|\x1C|\r", "77");
+    FAIL("it was sent");
+  } catch (const kuva::Error& error) {
+    CHECK(error.kind().code == "hl7.malformed");
+  }
+  CHECK(client.connections() == 0);
+}
+
+TEST_CASE("a listener without a thread to spare closes the connection and serves the next one") {
+  Script script([](const Message& request) { return acknowledgement(request); });
+  const auto listener = listen(script);
+  const auto settings = client_settings(listener->port());
+  pthread_attr_t usual;
+  REQUIRE(::pthread_getattr_default_np(&usual) == 0);
+  pthread_attr_t huge;
+  REQUIRE(::pthread_attr_init(&huge) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&huge, std::size_t{1} << 47U) == 0);  // more than there is of addresses
+  REQUIRE(::pthread_setattr_default_np(&huge) == 0);
+  kuva::mllp::Client refused(settings);
+  CHECK_THROWS_AS(refused.exchange(message("77"), "77"), kuva::Error);
+  REQUIRE(::pthread_setattr_default_np(&usual) == 0);
+  ::pthread_attr_destroy(&huge);
+  ::pthread_attr_destroy(&usual);
+  kuva::mllp::Client served(settings);
+  CHECK(served.exchange(message("78"), "78").acknowledgement.code == AckCode::AA);
+  CHECK(script.errors() == std::vector<std::string>{"local.resource"});
+}
+
+TEST_CASE("who is closed because too many are connected is told of") {
+  Script script([](const Message& request) { return acknowledgement(request); });
+  kuva::mllp::ListenerSettings limited;
+  limited.bind = {"127.0.0.1", 0};
+  limited.connections = 1;
+  const auto listener = kuva::mllp::Listener::start(limited, script);
+  kuva::mllp::Client first(client_settings(listener->port()));
+  CHECK(first.exchange(message("77"), "77").acknowledgement.code == AckCode::AA);
+  kuva::mllp::Client second(client_settings(listener->port()));
+  CHECK_THROWS_AS(second.exchange(message("78"), "78"), kuva::Error);
+  CHECK(script.errors() == std::vector<std::string>{"local.resource"});
 }
