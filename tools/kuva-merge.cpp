@@ -79,6 +79,14 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--state", options.state, "Where the merges that were sent are kept")
       ->type_name("DIR")
       ->group(k_group);
+  app.add_flag("--same-archive", options.settings.same_archive,
+               "The history is of this archive, though it notes another address")
+      ->group(k_group);
+  kuva::cli::add_choice<MergeSettings::Settle>(
+      app, "--settle", options.settings.settle,
+      {{"applied", MergeSettings::Settle::applied}, {"not-applied", MergeSettings::Settle::not_applied}},
+      "Send nothing: somebody saw at the archive how a merge in doubt ended")
+      ->group(k_group);
   kuva::cli::add_hl7_options(app, options.target);
 }
 

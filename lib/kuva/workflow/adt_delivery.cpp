@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <mutex>
 
@@ -124,11 +125,15 @@ Delivery Courier::deliver(const hl7::Message& message, const std::vector<std::st
   const bool repeat = message.find("MRG") == nullptr ? m_settings.repeat_unanswered : m_settings.repeat_merges;
   std::chrono::milliseconds delay = m_settings.retry_delay;
   std::optional<Error> doubt;  // an attempt went out and was not answered
+  bool is_of_peer = true;      // the error, rather than of the message
   for (;;) {
     const auto next = m_last + m_target.min_interval;
     const auto now = std::chrono::steady_clock::now();
-    if (m_target.min_interval.count() > 0 && now < next) {
-      static_cast<void>(pause(std::chrono::duration_cast<std::chrono::milliseconds>(next - now)));
+    if (m_target.min_interval.count() > 0 && now < next &&
+        !pause(std::chrono::ceil<std::chrono::milliseconds>(next - now))) {
+      delivery.error = Error(kind("interrupted"), "the run was stopped before the message was sent");
+      is_of_peer = false;
+      break;
     }
     m_last = std::chrono::steady_clock::now();
     ++delivery.attempts;
@@ -142,6 +147,7 @@ Delivery Courier::deliver(const hl7::Message& message, const std::vector<std::st
     } catch (const Error& error) {
       delivery.error = error;
       if (is_before_sending(error)) {
+        is_of_peer = error.kind().code != kind("hl7.malformed").code;
         again = error.kind().error_class == ErrorClass::temporary;
       } else {
         again = repeat;
@@ -153,7 +159,7 @@ Delivery Courier::deliver(const hl7::Message& message, const std::vector<std::st
     }
     delay *= 2;
   }
-  if (delivery.error && !delivery.answer && is_before_sending(*delivery.error)) {
+  if (delivery.error && !delivery.answer && is_of_peer && is_before_sending(*delivery.error)) {
     m_unreachable = delivery.error;
   }
   delivery.in_doubt = doubt.has_value();
@@ -179,6 +185,20 @@ std::optional<Error> error_of(const hl7::Acknowledgement& acknowledgement, const
                            text.empty() ? " without a reason" : ": ", masked(text, secrets)));
 }
 
+Error in_doubt(const Error& later) {
+  if (later.kind().error_class == ErrorClass::indeterminate) {
+    return later;
+  }
+  Error error(
+      kind("mllp.no-acknowledgement"),
+      fmt::format("an earlier attempt was not answered and may have been applied; the last one: {}", later.message()));
+  error.with("cause", std::string(later.kind().code));
+  if (later.peer()) {
+    error.with_peer(*later.peer());
+  }
+  return error;
+}
+
 std::vector<std::string> secrets_of(const hl7::Message& message) {
   std::vector<std::string> secrets;
   const auto set = hl7::CharacterSet::find(message.character_set_term()).value_or(hl7::CharacterSet::utf8());
@@ -188,16 +208,44 @@ std::vector<std::string> secrets_of(const hl7::Message& message) {
       secrets.push_back(text);
     }
   };
-  for (const auto& [segment, field] : {std::pair{"PID", 3}, std::pair{"MRG", 1}}) {
-    for (const hl7::PatientIdentifier& identifier :
-         hl7::read_identifiers(message, {segment, static_cast<std::size_t>(field), 1, 0, 0, 1}, set)) {
-      add(identifier.id);
+  // The components that say who somebody is; the others (types, authorities) are ordinary words.
+  const auto add_field = [&](const hl7::Segment& segment, std::size_t field, std::size_t components) {
+    const hl7::Delimiters& delimiters = message.delimiters();
+    for (const std::string_view repetition : hl7::split(segment.field(field), delimiters.repetition)) {
+      for (std::size_t component = 1; component <= components; ++component) {
+        for (const std::string_view part :
+             hl7::split(hl7::piece(repetition, delimiters.component, component), delimiters.subcomponent)) {
+          add(hl7::decode(part, delimiters, set).text);
+        }
+      }
     }
-  }
-  for (const auto& [segment, field] : {std::pair{"PID", 5}, std::pair{"MRG", 7}}) {
-    if (const auto name = hl7::read_legal_name(message, {segment, static_cast<std::size_t>(field), 1, 0, 0, 1}, set)) {
-      add(name->family);
-      add(name->given);
+  };
+  constexpr std::array<std::pair<std::size_t, std::size_t>, 15> k_patient{{{2, 1},
+                                                                           {3, 1},
+                                                                           {4, 1},
+                                                                           {5, 3},
+                                                                           {6, 3},
+                                                                           {7, 1},
+                                                                           {9, 3},
+                                                                           {11, 3},
+                                                                           {12, 1},
+                                                                           {13, 12},
+                                                                           {14, 12},
+                                                                           {18, 1},
+                                                                           {19, 1},
+                                                                           {20, 1},
+                                                                           {21, 1}}};
+  constexpr std::array<std::pair<std::size_t, std::size_t>, 7> k_prior{
+      {{1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 3}}};
+  for (const hl7::Segment& segment : message.segments()) {
+    if (segment.name() == "PID") {
+      for (const auto& field : k_patient) {
+        add_field(segment, field.first, field.second);
+      }
+    } else if (segment.name() == "MRG") {
+      for (const auto& field : k_prior) {
+        add_field(segment, field.first, field.second);
+      }
     }
   }
   // The longest first: what is part of another is masked with it.
@@ -260,14 +308,21 @@ void conclude(Json& record, std::string_view tool, const Delivery& delivery, con
                                  {"blocksCut", faults.blocks_cut}};
     }
   }
-  record["attempts"] = delivery.attempts;
+  if (delivery.attempts > 0) {
+    record["attempts"] = delivery.attempts;
+  }
   if (!delivery.error) {
     set_outcome(record, tool, k_applied, true);
     return;
   }
-  const bool doubtful = delivery.error->kind().error_class == ErrorClass::indeterminate;
-  set_outcome(record, tool, doubtful ? outcome::indeterminate : outcome::failed, false);
-  set_error(record, *delivery.error);
+  const Error error = delivery.in_doubt ? in_doubt(*delivery.error) : *delivery.error;
+  const bool doubtful = error.kind().error_class == ErrorClass::indeterminate;
+  set_outcome(record, tool,
+              doubtful                 ? outcome::indeterminate
+              : delivery.attempts == 0 ? outcome::unsent
+                                       : outcome::failed,
+              false);
+  set_error(record, error);
 }
 
 Json to_json(const std::vector<hl7::Finding>& findings) {

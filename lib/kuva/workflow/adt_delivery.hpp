@@ -27,7 +27,7 @@ struct Delivery {
   std::optional<mllp::Answer> answer;
   std::optional<Error> error;  // none: AA or CA, for this very message
   unsigned attempts = 0;
-  bool in_doubt = false;  // an attempt went out and was not answered, whatever came of a later one
+  bool in_doubt = false;  // an attempt, of an earlier run too, went out and was not answered
 
   bool applied() const { return answer && !error; }
 };
@@ -59,14 +59,19 @@ class Courier {
 // for AA and CA.
 std::optional<Error> error_of(const hl7::Acknowledgement& acknowledgement, const std::vector<std::string>& secrets);
 
-// Identifiers and parts of names that stand in PID and MRG.
+// For what may have been applied, since an attempt went out and was not answered, whatever came of a later one: the
+// same error where its class is indeterminate, else mllp.no-acknowledgement with the code as "cause".
+Error in_doubt(const Error& later);
+
+// Identifiers, parts of names, addresses and dates of birth that stand in PID and MRG segments.
 std::vector<std::string> secrets_of(const hl7::Message& message);
 // The same and whatever looks like an identifier, masked: for words of the peer.
 std::string masked(std::string text, const std::vector<std::string>& secrets);
 
 // The keys of a record of type message: messageControlId, messageType, version.
 void describe(Json& record, const hl7::Message& message);
-// acknowledgement, attempts; outcome and error.
+// acknowledgement, attempts; outcome and error: indeterminate, too, for all that is in doubt and was not confirmed, and
+// unsent without an attempt.
 void conclude(Json& record, std::string_view tool, const Delivery& delivery, const std::vector<std::string>& secrets);
 Json to_json(const std::vector<hl7::Finding>& findings);
 

@@ -5,13 +5,22 @@
 
 #include <fmt/format.h>
 
+#include <set>
+#include <vector>
+
 namespace kuva::workflow {
 
 namespace {
 
 constexpr std::string_view k_merge_tool = "kuva-merge";
+constexpr std::string_view k_forgotten = "forgotten";  // the outcome of what somebody says was not applied
 
 using State = MergeHistory::State;
+
+MergeHistory::Archive archive_of(const Hl7Target& target) {
+  return {fmt::format("{}:{}", target.endpoint.host, target.endpoint.port),
+          fmt::format("{}|{}", target.receiving_application, target.receiving_facility)};
+}
 
 struct Pair {
   hl7::PatientIdentifier from;
@@ -57,41 +66,66 @@ void check_pair(const Pair& pair, const Hl7Target& target, const MergeSettings& 
   }
 }
 
-// What earlier merges say: the entry of this very merge, if there is one.
-std::optional<MergeHistory::Entry> check_history(const Pair& pair, const MergeHistory& history) {
-  const hl7::PatientIdentifier& into = pair.into.identifier;
-  const auto entry = history.disappeared(pair.from);
-  const bool is_this = entry && hl7::may_be_same_patient(entry->into, into);
-  if (is_this && entry->state == State::applied) {
-    return entry;  // whatever became of the survivor since
-  }
-  // Where the survivor has gone: back to the one that is to disappear, or anywhere else.
-  constexpr int k_longest_chain = 1000;
-  const auto gone = history.disappeared(into);
-  auto step = gone;
-  for (int length = 1; step && length <= k_longest_chain; ++length) {
-    if (hl7::may_be_same_patient(step->into, pair.from)) {
-      throw length == 1
-          ? Error(kind("merge.inverse"), "the opposite merge was sent before")
-          : Error(kind("merge.circle"), fmt::format("with {} merges sent before it would make a circle", length));
+std::string_view event_of(MergeSettings::Kind kind) { return kind == MergeSettings::Kind::merge ? "A40" : "A47"; }
+
+// Whether merges that were sent before lead from the survivor to the one that is to disappear, and over how many of
+// them; every way is followed, since an archive may take one identifier for several patients of the history.
+std::optional<std::size_t> length_of_way_back(const Pair& pair, const MergeHistory& history) {
+  std::set<std::string> seen;
+  std::vector<hl7::PatientIdentifier> reached{pair.into.identifier};
+  for (std::size_t length = 1; !reached.empty(); ++length) {
+    std::vector<hl7::PatientIdentifier> next;
+    for (const hl7::PatientIdentifier& patient : reached) {
+      for (const MergeHistory::Entry& entry : history.disappeared(patient)) {
+        if (hl7::may_be_same_patient(entry.into, pair.from)) {
+          return length;
+        }
+        if (seen.insert(entry.control_id).second) {
+          next.push_back(entry.into);
+        }
+      }
     }
-    step = history.disappeared(step->into);
+    reached = std::move(next);
   }
-  if (gone) {
-    throw(gone->state == State::applied
-              ? Error(kind("merge.retired"), "the patient of column 'into' was merged into another one before")
-              : Error(kind("merge.unsettled"), "a merge of the patient of column 'into' was sent and not answered"))
-        .with("mergeControlId", gone->control_id);
+  return std::nullopt;
+}
+
+// What earlier merges say: the entry of this very merge, if there is one. An entry that may only be of the same
+// patients forbids, and confirms nothing.
+std::optional<MergeHistory::Entry> check_history(const Pair& pair, std::string_view event,
+                                                 const MergeHistory& history) {
+  const hl7::PatientIdentifier& into = pair.into.identifier;
+  const auto same = history.find(pair.from, into, event);
+  if (same && same->state == State::applied) {
+    return same;  // whatever became of the survivor since
   }
-  if (!entry || is_this) {
-    return entry;
+  if (const auto length = length_of_way_back(pair, history)) {
+    throw *length == 1
+        ? Error(kind("merge.inverse"), "the opposite merge was sent before")
+        : Error(kind("merge.circle"), fmt::format("with {} merges sent before it would make a circle", *length));
   }
-  if (entry->state == State::applied) {
-    throw Error(kind("merge.retired"), "the patient of column 'from' was merged into another one before")
-        .with("mergeControlId", entry->control_id);
+  if (same) {
+    return same;  // only its repetition settles it
   }
-  throw Error(kind("merge.unsettled"), "another merge of the patient of column 'from' was sent and not answered")
-      .with("mergeControlId", entry->control_id);
+  const auto forbid = [](const MergeHistory::Entry& entry, std::string_view who) {
+    throw(entry.state == State::applied
+              ? Error(kind("merge.retired"), fmt::format("the patient of column '{}' was merged before", who))
+              : Error(kind("merge.unsettled"),
+                      fmt::format("a merge of the patient of column '{}' was sent and not answered", who)))
+        .with("mergeControlId", entry.control_id);
+  };
+  if (const auto gone = history.disappeared(into); !gone.empty()) {
+    forbid(gone.front(), "into");
+  }
+  if (const auto gone = history.disappeared(pair.from); !gone.empty()) {
+    forbid(gone.front(), "from");
+  }
+  // Were this one applied first, the repetition that settles the other would meet a survivor that has gone.
+  if (const auto awaited = history.awaited(pair.from); !awaited.empty()) {
+    throw Error(kind("merge.unsettled"), "a merge into the patient of column 'from' was sent and not answered")
+        .with("mergeControlId", awaited.front().control_id);
+  }
+  return std::nullopt;
 }
 
 std::string sentence(const Pair& pair, const MergeSettings& settings) {
@@ -107,45 +141,60 @@ std::string sentence(const Pair& pair, const MergeSettings& settings) {
                                                  : "");
 }
 
-// The identifier as a whole: P1 is not in P12.
-bool names(std::string_view words, std::string_view id) {
-  const auto is_part = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '+' ||
-           c == '.' || c == '_' || static_cast<unsigned char>(c) >= 0x80U;
-  };
-  for (auto at = words.find(id); at != std::string_view::npos; at = words.find(id, at + 1)) {
-    const std::size_t end = at + id.size();
-    if ((at == 0 || !is_part(words[at - 1])) && (end == words.size() || !is_part(words[end]))) {
-      return true;
-    }
+// The patient that the archive names right after "merged with": Patient[id=P1^^^&1.2.3&ISO, name=...] or the bare
+// identifier. Nothing when it is neither: what cannot be read confirms nothing.
+std::optional<hl7::PatientIdentifier> survivor_in(std::string_view words) {
+  constexpr std::string_view k_merged = "merged with ";
+  constexpr std::string_view k_key = "id=";
+  const auto at = words.find(k_merged);
+  if (at == std::string_view::npos) {
+    return std::nullopt;
   }
-  return false;
+  std::string_view rest = words.substr(at + k_merged.size());
+  bool is_named = false;
+  if (constexpr std::string_view k_patient = "Patient["; rest.starts_with(k_patient)) {
+    rest.remove_prefix(k_patient.size());
+    if (!rest.starts_with(k_key)) {
+      return std::nullopt;
+    }
+    rest.remove_prefix(k_key.size());
+    if (rest.find(']') == std::string_view::npos) {
+      return std::nullopt;
+    }
+    is_named = true;
+  }
+  const std::string_view cx = rest.substr(0, std::min(rest.find_first_of(",] "), rest.size()));
+  const bool is_cx = is_named || cx.find("^^^") != std::string_view::npos;
+  return is_cx && cx.find_first_of("[](){}<>\"'=:;") == std::string_view::npos ? hl7::PatientIdentifier::parse(cx)
+                                                                               : std::nullopt;
 }
 
-// The archive's "merged with" (204), of the patient that was to disappear.
-enum class Merged { no, into_survivor, elsewhere };
-Merged merged_before(const Delivery& delivery, const Pair& pair, bool repeated) {
+// Whether the archive says that the patient of `from` was merged before (204), and into whom. Only an identifier with
+// the authority of the survivor says that it was this merge.
+enum class Merged { not_said, into_survivor, elsewhere };
+Merged merged_before(const Delivery& delivery, const Pair& pair) {
   if (!delivery.answer || !delivery.error || delivery.error->kind().code != kind("adt.merged-patient").code) {
-    return Merged::no;
+    return Merged::not_said;
   }
+  const hl7::PatientIdentifier& into = pair.into.identifier;
   for (const hl7::AckError& error : delivery.answer->acknowledgement.errors) {
-    const std::string words = error.user_message + " " + error.diagnostic + " " + error.code_text;
-    const auto at = words.find("merged with");
-    if (at == std::string::npos) {
-      continue;
-    }
     if (error.location.starts_with("PID")) {
-      return Merged::no;  // it is the survivor that has gone
+      return Merged::not_said;  // it is the survivor that has gone
     }
-    const std::string rest = words.substr(at);
-    if (names(rest, pair.into.identifier.id)) {
-      return Merged::into_survivor;
+    for (const std::string& words : {error.user_message, error.diagnostic, error.code_text}) {
+      const auto named = survivor_in(words);
+      if (!named) {
+        continue;
+      }
+      if (!hl7::may_be_same_patient(*named, into)) {
+        return Merged::elsewhere;
+      }
+      const bool same_oid =
+          !into.authority.universal_id.empty() && named->authority.universal_id == into.authority.universal_id;
+      return same_oid || named->authority == into.authority ? Merged::into_survivor : Merged::not_said;
     }
-    // Without any identifier the archive confirms a repetition; with another one it has another survivor.
-    return repeated && rest.find_first_of("0123456789[") == std::string::npos ? Merged::into_survivor
-                                                                              : Merged::elsewhere;
   }
-  return Merged::no;
+  return Merged::not_said;
 }
 
 class Merger {
@@ -157,7 +206,7 @@ class Merger {
         m_accounting(accounting),
         m_target(target),
         m_settings(settings),
-        m_history(settings.state, settings.dry_run) {
+        m_history(settings.state, archive_of(target), {settings.dry_run, settings.same_archive}) {
     if (!settings.dry_run) {
       m_courier.emplace(target, settings.delivery, std::move(stop));
     }
@@ -167,13 +216,20 @@ class Merger {
     m_accounting.entered();
     Json record = begin(row);
     try {
+      if (row.defect) {
+        throw Error(*row.defect);
+      }
       const Pair pair = read_pair(row, m_target);
       if (m_settings.show_identifiers) {
         record["from"] = pair.from.to_string();
         record["into"] = pair.into.identifier.to_string();
       }
-      check_pair(pair, m_target, m_settings);
-      merge(pair, record);
+      if (m_settings.settle != MergeSettings::Settle::none) {
+        settle_by_hand(pair, record);
+      } else {
+        check_pair(pair, m_target, m_settings);
+        merge(pair, record);
+      }
     } catch (const Error& error) {
       if (error.kind().exit_code == ExitCode::local_io) {
         fail(record, error);
@@ -213,18 +269,59 @@ class Merger {
     set_error(record, error);
   }
 
-  void leave(Json& record, const Error& error) {
-    set_outcome(record, k_merge_tool, outcome::unsent, false);
-    set_error(record, error);
+  // Not sent in this run; of an earlier one it may have been applied.
+  static void leave(Json& record, const Error& error, bool doubtful) {
+    set_outcome(record, k_merge_tool, doubtful ? outcome::indeterminate : outcome::unsent, false);
+    set_error(record, doubtful ? in_doubt(error) : error);
+  }
+
+  // Somebody has looked at the archive.
+  void settle_by_hand(const Pair& pair, Json& record) {
+    const bool is_applied = m_settings.settle == MergeSettings::Settle::applied;
+    std::optional<MergeHistory::Entry> entry;
+    for (MergeHistory::Entry& found : m_history.disappeared(pair.from)) {
+      const bool is_settled = found.state == State::applied && !found.event.empty();
+      if (!is_settled && is_equal_patient(found.from, pair.from) &&
+          is_equal_patient(found.into, pair.into.identifier)) {
+        entry = std::move(found);
+        break;
+      }
+    }
+    if (!entry) {
+      throw Error(kind("usage.argument"), "the history has no merge of these two patients that is in doubt");
+    }
+    record["messageControlId"] = entry->control_id;
+    const std::string what =
+        fmt::format("The history will say that the merge of {} into {} {}; nothing is sent.", pair.from.to_string(),
+                    pair.into.identifier.to_string(), is_applied ? "was applied" : "was not applied");
+    if (m_settings.dry_run) {
+      record["sentence"] = what;
+      set_outcome(record, k_merge_tool, outcome::planned, true);
+      return;
+    }
+    if (m_settings.confirm && !m_settings.confirm(what)) {
+      leave(record, Error(kind("merge.not-confirmed"), "it was not confirmed"), true);
+      return;
+    }
+    if (is_applied) {
+      if (entry->event.empty()) {
+        entry->event = event_of(m_settings.kind);
+      }
+      m_history.save_applied(*entry);
+      record["already"] = "operator";
+      set_outcome(record, k_merge_tool, k_applied, true);
+    } else {
+      m_history.forget(*entry);
+      set_outcome(record, k_merge_tool, k_forgotten, true);
+    }
   }
 
   void merge(const Pair& pair, Json& record) {
-    const auto before = check_history(pair, m_history);
-    MergeHistory::Entry entry{pair.from, pair.into.identifier, before ? before->control_id : make_control_id(),
-                              State::sent};
-    const hl7::Message message =
-        make_merge(m_target, pair.from, pair.into, m_settings.kind == MergeSettings::Kind::merge ? "A40" : "A47",
-                   entry.control_id);
+    const std::string_view event = event_of(m_settings.kind);
+    const auto before = check_history(pair, event, m_history);
+    const MergeHistory::Entry entry{pair.from, pair.into.identifier, std::string(event),
+                                    before ? before->control_id : make_control_id(), State::sent};
+    const hl7::Message message = make_merge(m_target, pair.from, pair.into, event, entry.control_id);
     describe(record, message);
     if (before && before->state == State::applied) {
       record["already"] = "history";
@@ -249,22 +346,23 @@ class Merger {
       return;
     }
     if (m_courier->unreachable()) {
-      leave(record, *m_courier->unreachable());
+      leave(record, *m_courier->unreachable(), before.has_value());
       return;
     }
     if (m_settings.confirm && !m_settings.confirm(what)) {
-      leave(record, Error(kind("merge.not-confirmed"), "the merge was not confirmed"));
+      leave(record, Error(kind("merge.not-confirmed"), "the merge was not confirmed"), before.has_value());
       return;
     }
     m_history.save_sent(entry);
     const std::vector<std::string> secrets = secrets_of(message);
     Delivery delivery = m_courier->deliver(message, secrets);
-    settle(pair, entry, before.has_value(), delivery, record, secrets);
+    delivery.in_doubt = delivery.in_doubt || before.has_value();
+    settle(pair, entry, delivery, record, secrets);
   }
 
-  void settle(const Pair& pair, const MergeHistory::Entry& entry, bool repeated, Delivery& delivery, Json& record,
+  void settle(const Pair& pair, const MergeHistory::Entry& entry, Delivery& delivery, Json& record,
               const std::vector<std::string>& secrets) {
-    const Merged merged = merged_before(delivery, pair, repeated || delivery.attempts > 1);
+    const Merged merged = merged_before(delivery, pair);
     if (merged == Merged::into_survivor) {
       delivery.error.reset();
       record["already"] = "archive";
@@ -273,12 +371,10 @@ class Merger {
     }
     if (delivery.applied()) {
       m_history.save_applied(entry);
-    } else if (!repeated && !delivery.in_doubt) {
+    } else if (!delivery.in_doubt) {
       m_history.forget(entry);  // refused, or it never went out
-    } else if (delivery.answer && delivery.error->kind().error_class == ErrorClass::permanent) {
-      m_history.forget(
-          entry);  // the archive refuses it for good, so it is not done; trouble of its own says nothing of it
     }
+    // Else it stays: an archive that applied the first attempt may refuse its repetition in any words.
     conclude(record, k_merge_tool, delivery, secrets);
     m_failed += delivery.applied() ? 0 : 1;
   }

@@ -120,3 +120,40 @@ TEST_CASE("a temporary error is tried again, and others are not") {
   CHECK(run.delivery.attempts == 3);
   CHECK(deliver([](const Message& request, int) { return answer(request, AckCode::AE, "101"); }).received == 1);
 }
+
+TEST_CASE("an answer to a repetition does not take the doubt away, unless it confirms") {
+  const auto then = [](AckCode code, const std::string& error) {
+    return deliver([=](const Message& request, int count) {
+      return count == 1 ? std::nullopt : std::optional(answer(request, code, error));
+    });
+  };
+  for (const char* error : {"101", "206", "207"}) {
+    const Run run = then(AckCode::AE, error);
+    CHECK(run.delivery.in_doubt);
+    kuva::Json record = kuva::Json::object();
+    kuva::workflow::conclude(record, "kuva-adt", run.delivery, {});
+    CHECK(record["outcome"] == "indeterminate");
+    CHECK(record["error"]["code"] == "mllp.no-acknowledgement");
+    CHECK(record["error"]["cause"].get<std::string>().starts_with("adt."));
+  }
+  const Run confirmed = then(AckCode::AA, "");
+  kuva::Json record = kuva::Json::object();
+  kuva::workflow::conclude(record, "kuva-adt", confirmed.delivery, {});
+  CHECK(record["outcome"] == "applied");
+}
+
+TEST_CASE("whoever stands anywhere in PID and MRG is masked") {
+  const Message message = Message::parse(
+      "MSH|^~\\&|A|B|C|D|2026||ADT^A40^ADT_A39|1|P|2.5.1||||||UNICODE UTF-8\r"
+      "PID||OLD2|1^^^X~SECOND^^^Y|ALT4|Doe&von&Doe^Jane^Middle|Maiden|19521013||Alias^Al|FI|Street 1^^Town||0501|0502|"
+      "||ACC18|SSN19|LIC20\rMRG|PRIOR1^^^X|PRIOR2||PRIOR4|||Before^Name\r"
+      "PID|||THIRD^^^X||Other\rMRG|FOURTH^^^X\r");
+  const auto secrets = kuva::workflow::secrets_of(message);
+  for (const char* word : {"OLD2",   "SECOND",   "ALT4",   "Doe",    "Jane", "Middle", "Maiden", "19521013",
+                           "Alias",  "Street 1", "Town",   "0501",   "0502", "ACC18",  "SSN19",  "LIC20",
+                           "PRIOR1", "PRIOR2",   "PRIOR4", "Before", "Name", "THIRD",  "Other",  "FOURTH"}) {
+    CAPTURE(word);
+    CHECK(kuva::workflow::masked("so " + std::string(word) + " it is", secrets) == "so *** it is");
+  }
+  CHECK(kuva::workflow::masked("ISO in FI", secrets) == "ISO in FI");
+}
