@@ -169,7 +169,10 @@ class Python(Hl7Case):
         code, text = self.run_program(harness.TOOLS / "kuva-merge", *map(str, where), *WHO, "--security", "plain", "--yes",
                                       "--state", "other", *command[-6:])
         self.assertEqual(0, code, text)
-        second = self.tool("kuva-merge", *where, *command[5:])
+        elsewhere = self.tool("kuva-merge", *where, *command[5:])
+        self.assertEqual((2, []), (elsewhere.code, self.outcomes(elsewhere)), elsewhere.err)
+        self.assertIn("the history in state is of the archive", elsewhere.err)
+        second = self.tool("kuva-merge", *where, *command[5:], "--same-archive")
         self.assertEqual((0, ["applied"]), (second.code, self.outcomes(second)), second.err)
         record = self.messages(second)[0]
         self.assertEqual(("archive", "AR"), (record["already"], record["acknowledgement"]["code"]))

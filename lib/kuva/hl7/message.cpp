@@ -66,7 +66,8 @@ class Lines {
     line.end = m_left.substr(0, end);
     m_left.remove_prefix(end);
     // An end of block right after the last field is no part of it.
-    if (m_left.empty() && line.text.ends_with('\x1C')) {
+    const bool is_last = lead_length(m_left) == m_left.size();
+    while (is_last && line.text.ends_with('\x1C')) {
       line.end = std::string_view(line.text.data() + line.text.size() - 1, line.end.size() + 1);
       line.text.remove_suffix(1);
     }

@@ -110,11 +110,20 @@ TEST_CASE("an acknowledgement counts for its own message alone") {
 }
 
 TEST_CASE("a second answer is not taken for the next message's") {
-  Script script([](const Message& request) {
-    const std::string answer = acknowledgement(request);
-    return answer + "\x1C\r\x0B" + answer;
+  const auto listener = kuva::net::Listener::open({"127.0.0.1", 0});
+  std::jthread peer([&listener] {
+    while (const auto incoming = listener->accept(kuva::Deadline::never())) {
+      try {
+        kuva::mllp::Connection connection(incoming->open(nullptr, kuva::Deadline::after(10s)));
+        while (const auto bytes = connection.receive(kuva::Deadline::after(10s))) {
+          const std::string block = kuva::mllp::to_block(acknowledgement(Message::parse(*bytes)));
+          connection.send_block(block + block, 10s);
+        }
+      } catch (const kuva::Error&) {
+        // The client hung up.
+      }
+    }
   });
-  const auto listener = listen(script);
   kuva::mllp::Client client(client_settings(listener->port()));
   CHECK(client.exchange(message("1"), "1").acknowledgement.code == AckCode::AA);
   std::this_thread::sleep_for(50ms);
@@ -124,6 +133,8 @@ TEST_CASE("a second answer is not taken for the next message's") {
   } catch (const kuva::Error& error) {
     CHECK(error.kind().code == "mllp.wrong-acknowledgement");
   }
+  client.close();
+  listener->close();
 }
 
 TEST_CASE("a listener that stops ends its connections") {

@@ -145,7 +145,7 @@ TEST_CASE("an answer to a repetition does not take the doubt away, unless it con
 TEST_CASE("whoever stands anywhere in PID and MRG is masked") {
   const Message message = Message::parse(
       "MSH|^~\\&|A|B|C|D|2026||ADT^A40^ADT_A39|1|P|2.5.1||||||UNICODE UTF-8\r"
-      "PID||OLD2|1^^^X~SECOND^^^Y|ALT4|Doe&von&Doe^Jane^Middle|Maiden|19521013||Alias^Al|FI|Street 1^^Town||0501|0502|"
+      "PID||OLD2|1^^^X~SECOND^^^Y|ALT4|Doe&von&Doe^Jane^Middle|Maiden|19521013||Alias^Al|FI|Street 1^^Town||0501|0502||"
       "||ACC18|SSN19|LIC20\rMRG|PRIOR1^^^X|PRIOR2||PRIOR4|||Before^Name\r"
       "PID|||THIRD^^^X||Other\rMRG|FOURTH^^^X\r");
   const auto secrets = kuva::workflow::secrets_of(message);

@@ -3,6 +3,7 @@
 #include <kuva/core/record.hpp>
 #include <kuva/mllp/listener.hpp>
 #include <kuva/workflow/merge.hpp>
+#include <kuva/workflow/merge_history.hpp>
 
 #include <doctest/doctest.h>
 
@@ -28,10 +29,10 @@ class MergeScript final : public kuva::mllp::Handler {
  public:
   struct Say {
     AckCode code = AckCode::AA;
-    std::string error;  // ERR-3
-    std::string words;  // ERR-8
+    std::string error = {};  // ERR-3
+    std::string words = {};  // ERR-8
     std::string place = "MRG-1";
-    std::string diagnostic;  // ERR-7
+    std::string diagnostic = {};  // ERR-7
   };
   std::function<std::optional<Say>(const Message&)> say = [](const Message&) { return Say{}; };
   std::vector<Message> received;
@@ -96,6 +97,9 @@ struct Merging {
     listener = kuva::mllp::Listener::start(listening, archive);
     target.endpoint = {"127.0.0.1", listener->port()};
     target.tls = false;
+    target.sending_facility = "HOSPITAL";
+    target.receiving_application = "ARCHIVE";
+    target.receiving_facility = "NATIONAL";
     target.acknowledgement_timeout = 5s;
     settings.state = directory.path();
     settings.delivery.retries = 2;
@@ -263,11 +267,11 @@ TEST_CASE("a merge in doubt whose survivor has gone since is repeated all the sa
     // As an earlier kuva left it, which did not hold back what follows.
     const auto id = [](const char* text) { return *kuva::hl7::PatientIdentifier::parse(text); };
     using kuva::workflow::MergeHistory;
-    MergeHistory history(merging.directory.path(), {"127.0.0.1:" + std::to_string(merging.target.endpoint.port), "|"},
-                         {});
-    const MergeHistory::Entry next{id("B^^^1.2.3"), id("C^^^1.2.3"), "A40", "K9", MergeHistory::State::sent};
-    history.save_sent(next);
-    history.save_applied(next);
+    MergeHistory history(merging.directory.path(),
+                         {"127.0.0.1:" + std::to_string(merging.target.endpoint.port), "ARCHIVE|NATIONAL"}, {});
+    const MergeHistory::Entry later{id("B^^^1.2.3"), id("C^^^1.2.3"), "A40", "K9", MergeHistory::State::sent};
+    history.save_sent(later);
+    history.save_applied(later);
   }
   CHECK(merging.run("A@1.2.3", "B@1.2.3") == "applied");
 }
