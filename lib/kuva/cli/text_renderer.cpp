@@ -383,6 +383,85 @@ std::string message_line(const Json& record) {
   return line;
 }
 
+std::string count_list(const Json& counts) {
+  std::string text;
+  for (const auto& [name, count] : counts.items()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", to_line(count), printable(name));
+  }
+  return text;
+}
+
+// "3 d 4 h", "5 h 10 min", "7 min".
+std::string span_text(std::uint64_t milliseconds) {
+  const std::uint64_t minutes = (milliseconds + 59'999) / 60'000;
+  if (minutes >= 24 * 60) {
+    return fmt::format("{} d {} h", minutes / (24 * 60), minutes / 60 % 24);
+  }
+  return minutes >= 60 ? fmt::format("{} h {} min", minutes / 60, minutes % 60) : fmt::format("{} min", minutes);
+}
+
+// Of kuva-ledger: a line, and what status adds below it.
+std::string ledger_text(const Json& record) {
+  std::string line = text_of(record, "ledger");
+  if (record.contains("from")) {
+    add(line, "from " + text_of(record, "from"));
+    add(line, fmt::format("{} added, {} advanced, {} unchanged, {} clashes", number_of(record, "added"),
+                          number_of(record, "advanced"), number_of(record, "unchanged"), number_of(record, "clashes")));
+  }
+  add(line, text_of(record, "csv"));
+  add(line, text_of(record, "html"));
+  if (record.contains("instances")) {
+    add(line, fmt::format("{} instances", number_of(record, "instances")));
+    add(line, format_bytes(number_of(record, "bytes")));
+  }
+  if (!record.contains("progress")) {
+    for (const Json& fault : record.value("faults", Json::array())) {
+      line += "\n    " + printable(fault.is_string() ? fault.get<std::string>() : to_line(fault));
+    }
+    return line;
+  }
+  const auto below = [&](std::string_view name, const std::string& text) {
+    if (!text.empty()) {
+      line += fmt::format("\n    {:<10} {}", name, text);
+    }
+  };
+  below("target", text_of(record, "target"));
+  below("progress", count_list(child(record, "progress")));
+  below("states", count_list(child(record, "states")));
+  below("studies", count_list(child(record, "studies")));
+  for (const Json& day : record.value("days", Json::array())) {
+    below(text_of(day, "day"), fmt::format("{} attempts, {}: {}", number_of(day, "attempts"),
+                                           format_bytes(number_of(day, "bytes")), count_list(child(day, "outcomes"))));
+  }
+  const Json& rate = child(record, "rate");
+  if (!rate.empty()) {
+    below("rate", fmt::format("{} instances an hour, {}/s", number_of(rate, "instancesPerHour"),
+                              format_bytes(number_of(rate, "bytesPerSecond"))));
+  }
+  below("remaining", fmt::format("{}{}", number_of(record, "remaining"),
+                                 record.contains("eta") ? ", done in " + span_text(number_of(record, "eta")) : ""));
+  const Json& run = child(record, "lastRun");
+  if (!run.empty()) {
+    below("last run", fmt::format("{}, from {}{}{}", text_of(run, "tool"), text_of(run, "started"),
+                                  run.contains("ended") ? " to " + text_of(run, "ended") : ", not ended",
+                                  run.contains("exitCode") ? ", exit " + text_of(run, "exitCode") : ""));
+  }
+  return line;
+}
+
+std::string failure_text(const Json& record) {
+  std::string line = fmt::format("{} x {}", number_of(record, "instances"), text_of(record, "code"));
+  add(line, fmt::format("{} studies", number_of(record, "studies")));
+  const Json& example = child(record, "example");
+  for (const std::string& below : {text_of(record, "meaning"), text_of(record, "hint"),
+                                   fmt::format("e.g. {}: {}", text_of(example, "path"), text_of(example, "message"))}) {
+    if (!below.empty()) {
+      line += "\n    " + below;
+    }
+  }
+  return line;
+}
+
 // A type without a form of its own: what it holds, flat.
 std::string other_line(const Json& record) {
   static constexpr std::array<std::string_view, 7> k_said{"type", "tool", "time", "outcome", "ok", "error", "findings"};
@@ -453,6 +532,10 @@ std::string render_text(const Json& record, bool color) {
     return comparison_text(record);
   } else if (type == "message") {
     line = message_line(record);
+  } else if (type == "ledger") {
+    line = ledger_text(record);
+  } else if (type == "failure") {
+    line = failure_text(record);
   } else if (type == "error") {
     line = "the run";
   } else {
