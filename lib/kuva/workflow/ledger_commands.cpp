@@ -19,7 +19,6 @@ namespace {
 
 using ledger::Ledger;
 
-constexpr std::string_view k_ledger_tool = "kuva-ledger";
 constexpr std::size_t k_ledger_page = 1000;
 
 void emit_item(const Json& record, RecordSink& sink, Accounting& accounting) {

@@ -12,8 +12,6 @@ namespace {
 
 using ledger::State;
 
-constexpr std::string_view k_ledger_tool = "kuva-ledger";
-
 // What a state means for how far the batch has come. Every live state is in exactly one.
 std::string_view progress_of(State state) {
   switch (state) {

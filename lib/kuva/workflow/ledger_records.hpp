@@ -8,6 +8,8 @@
 
 namespace kuva::workflow {
 
+inline constexpr std::string_view k_ledger_tool = "kuva-ledger";
+
 // Where a batch stands. `instances` is the sum of `progress`; `states` has superseded rows besides.
 Json ledger_status_record(ledger::Ledger& ledger, const std::string& name);
 
