@@ -426,21 +426,21 @@ std::string ledger_text(const Json& record) {
     }
   };
   below("target", text_of(record, "target"));
-  below("progress", count_list(child(record, "progress")));
-  below("states", count_list(child(record, "states")));
-  below("studies", count_list(child(record, "studies")));
+  below("progress", count_list(object_at(record, "progress")));
+  below("states", count_list(object_at(record, "states")));
+  below("studies", count_list(object_at(record, "studies")));
   for (const Json& day : record.value("days", Json::array())) {
     below(text_of(day, "day"), fmt::format("{} attempts, {}: {}", number_of(day, "attempts"),
-                                           format_bytes(number_of(day, "bytes")), count_list(child(day, "outcomes"))));
+                                           format_bytes(number_of(day, "bytes")), count_list(object_at(day, "outcomes"))));
   }
-  const Json& rate = child(record, "rate");
+  const Json& rate = object_at(record, "rate");
   if (!rate.empty()) {
     below("rate", fmt::format("{} instances an hour, {}/s", number_of(rate, "instancesPerHour"),
                               format_bytes(number_of(rate, "bytesPerSecond"))));
   }
   below("remaining", fmt::format("{}{}", number_of(record, "remaining"),
                                  record.contains("eta") ? ", done in " + span_text(number_of(record, "eta")) : ""));
-  const Json& run = child(record, "lastRun");
+  const Json& run = object_at(record, "lastRun");
   if (!run.empty()) {
     below("last run", fmt::format("{}, from {}{}{}", text_of(run, "tool"), text_of(run, "started"),
                                   run.contains("ended") ? " to " + text_of(run, "ended") : ", not ended",
@@ -452,7 +452,7 @@ std::string ledger_text(const Json& record) {
 std::string failure_text(const Json& record) {
   std::string line = fmt::format("{} x {}", number_of(record, "instances"), text_of(record, "code"));
   add(line, fmt::format("{} studies", number_of(record, "studies")));
-  const Json& example = child(record, "example");
+  const Json& example = object_at(record, "example");
   for (const std::string& below : {text_of(record, "meaning"), text_of(record, "hint"),
                                    fmt::format("e.g. {}: {}", text_of(example, "path"), text_of(example, "message"))}) {
     if (!below.empty()) {
