@@ -1,4 +1,5 @@
 #include <kuva/cli/environment.hpp>
+#include <kuva/cli/limit_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/check_inbound.hpp>
 #include <kuva/workflow/commit.hpp>
@@ -25,7 +26,8 @@ constexpr kuva::cli::ToolInfo k_info{
 };
 
 void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::TargetOptions& target,
-                 CommitSettings& settings, std::string& state, bool& checks) {
+                 CommitSettings& settings, std::string& state, bool& checks, kuva::cli::LimitOptions& limits,
+                 kuva::cli::ReportOptions& report) {
   constexpr const char* k_group = "Commitment";
   kuva::cli::add_input_options(app, input);
   kuva::cli::add_target_options(app, target);
@@ -45,6 +47,8 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
   app.add_flag("--check-inbound", checks,
                "Ask nothing: say what the archive needs to reach us, and report what comes in until --wait")
       ->group(k_group);
+  kuva::cli::add_time_limit_options(app, limits);
+  kuva::cli::add_report_options(app, report);
 }
 
 // A target's own directory below the user's state directory; an address may hold characters that names of files do not.
@@ -66,8 +70,11 @@ int main(int argc, char** argv) {
   CommitSettings settings;
   std::string state;
   bool checks = false;
+  kuva::cli::LimitOptions limits;
+  kuva::cli::ReportOptions report;
   return kuva::cli::run_tool(
-      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, target_options, settings, state, checks); },
+      k_info, argc, argv,
+      [&](CLI::App& app) { add_options(app, input, target_options, settings, state, checks, limits, report); },
       [&](kuva::cli::Session& session) {
         const auto target = session.target(target_options);
         settings.state = state.empty() ? default_state(target.name) : std::filesystem::path(state);
@@ -76,6 +83,8 @@ int main(int argc, char** argv) {
                                         session.stop_token());
           return;
         }
+        session.report_progress(report);
+        settings.limits = kuva::cli::limits_of(limits, target);
         input.optional = settings.resume;
         const auto source = session.open_input(input);
         kuva::workflow::commit(*source, session.sink(), session.observer(), session.accounting(), target, settings,

@@ -1,4 +1,5 @@
 #include <kuva/cli/assertion_options.hpp>
+#include <kuva/cli/limit_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/retrieve.hpp>
 
@@ -29,6 +30,8 @@ struct Options {
   kuva::cli::TargetOptions target;
   kuva::cli::AssertionOptions assertion;
   RetrieveSettings settings;
+  kuva::cli::LimitOptions limits;
+  kuva::cli::ReportOptions report;
   std::string directory = ".";
   std::string name{NameTemplate::k_default};
 };
@@ -116,6 +119,8 @@ int main(int argc, char** argv) {
         add_what(app, options.settings);
         add_where(app, options);
         add_how(app, options.settings);
+        kuva::cli::add_time_limit_options(app, options.limits);
+        kuva::cli::add_report_options(app, options.report);
       },
       [&](kuva::cli::Session& session) {
         RetrieveSettings& settings = options.settings;
@@ -129,6 +134,8 @@ int main(int argc, char** argv) {
         settings.landing.names = NameTemplate(options.name);
         settings.landing.directory = options.directory;
         auto target = session.target(options.target, kuva::cli::TargetNeeds::any);
+        session.report_progress(options.report);
+        settings.limits = kuva::cli::limits_of(options.limits, target);
         if (target.move) {
           if (settings.destination.empty()) {
             settings.destination = target.move->destination;

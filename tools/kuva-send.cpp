@@ -1,3 +1,4 @@
+#include <kuva/cli/limit_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/check.hpp>
 #include <kuva/workflow/send.hpp>
@@ -14,12 +15,13 @@ constexpr kuva::cli::ToolInfo k_info{
     .examples =
         "  kuva-validate /archive/2019 | kuva-send -t archive | kuva-commit -t archive > 2019.ndjson\n"
         "  kuva-send -t archive --associations 4 --bwlimit 20M study/\n"
+        "  kuva-send -t archive --window '22:00-06:00' --max-failures 5%/1000 /archive/2019\n"
         "  kuva-send --check -t archive\n"
         "  kuva-send -t ARCHIVE@pacs.example:104 --security plain image.dcm\n",
 };
 
 void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::TargetOptions& target,
-                 SendSettings& settings) {
+                 SendSettings& settings, kuva::cli::LimitOptions& limits) {
   constexpr const char* k_group = "Sending";
   kuva::cli::add_input_options(app, input);
   kuva::cli::add_target_options(app, target);
@@ -30,10 +32,9 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
       ->group(k_group);
   kuva::cli::add_duration(app, "--retry-delay", settings.retry_delay, "Before the first of them, then doubled (1s)")
       ->group(k_group);
-  kuva::cli::add_size(app, "--bwlimit", settings.bandwidth, "Bytes a second, all associations together")
-      ->group(k_group);
   app.add_flag("--fail-fast", settings.fail_fast, "Stop at the first object that fails")->group(k_group);
   app.add_flag("-n,--dry-run", settings.dry_run, "Read everything, send nothing")->group(k_group);
+  kuva::cli::add_send_limit_options(app, limits);
 }
 
 void add_check_options(CLI::App& app, bool& checks, kuva::workflow::CheckSettings& settings) {
@@ -51,13 +52,16 @@ int main(int argc, char** argv) {
   kuva::cli::InputOptions input;
   kuva::cli::TargetOptions target;
   SendSettings settings;
+  kuva::cli::LimitOptions limits;
+  kuva::cli::ReportOptions report;
   bool checks = false;
   kuva::workflow::CheckSettings check_settings;
   return kuva::cli::run_tool(
       k_info, argc, argv,
       [&](CLI::App& app) {
-        add_options(app, input, target, settings);
+        add_options(app, input, target, settings, limits);
         add_check_options(app, checks, check_settings);
+        kuva::cli::add_report_options(app, report);
       },
       [&](kuva::cli::Session& session) {
         if (checks) {
@@ -65,8 +69,11 @@ int main(int argc, char** argv) {
                                 session.stop_token());
           return;
         }
+        session.report_progress(report);
         const auto source = session.open_input(input);
-        kuva::workflow::send(*source, session.sink(), session.observer(), session.accounting(), session.target(target),
-                             settings, session.stop_token());
+        const auto destination = session.target(target);
+        settings.limits = kuva::cli::limits_of(limits, destination);
+        kuva::workflow::send(*source, session.sink(), session.observer(), session.accounting(), destination, settings,
+                             session.stop_token());
       });
 }

@@ -19,7 +19,8 @@ constexpr kuva::cli::ToolInfo k_info{
     .explain = kuva::workflow::explain_rule,
 };
 
-void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings& settings, bool& no_studies) {
+void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings& settings, bool& no_studies,
+                 kuva::cli::ReportOptions& progress) {
   using FailOn = ValidateSettings::FailOn;
   constexpr const char* k_group = "Validation";
   kuva::cli::add_input_options(app, input);
@@ -66,6 +67,7 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings
       ->group(k_group);
   app.add_flag("--strict", settings.strict, "Files that are not DICOM count as failed")->group(k_group);
   app.add_flag("--no-studies", no_studies, "No study records at the end")->group(k_group);
+  kuva::cli::add_report_options(app, progress);
 }
 
 }  // namespace
@@ -74,9 +76,11 @@ int main(int argc, char** argv) {
   kuva::cli::InputOptions input;
   ValidateSettings settings;
   bool no_studies = false;
+  kuva::cli::ReportOptions report;
   return kuva::cli::run_tool(
-      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies); },
+      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies, report); },
       [&](kuva::cli::Session& session) {
+        session.report_progress(report);
         settings.studies = !no_studies;
         settings.phi_plain = session.options().phi_plain;
         const auto source = session.open_input(input);

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace kuva::cli {
@@ -35,6 +36,12 @@ std::size_t terminal_width(int fd) {
 
 }  // namespace
 
+std::string format_clock(std::chrono::seconds time) {
+  const auto hours = std::chrono::floor<std::chrono::hours>(time);
+  const auto minutes = std::chrono::floor<std::chrono::minutes>(time - hours);
+  return fmt::format("{}:{:02}:{:02}", hours.count(), minutes.count(), (time - hours - minutes).count());
+}
+
 Messages::Messages(Settings settings) : m_settings(std::move(settings)) {}
 
 Messages::~Messages() { clear(); }
@@ -61,13 +68,21 @@ void Messages::progress(const Progress& progress) {
     return;
   }
   const double seconds = std::chrono::duration<double>(now - m_started).count();
-  std::string line = fmt::format("{}: {} of {}", progress.doing, progress.done, progress.seen);
+  std::string line = fmt::format("{}: {}", progress.doing, progress.done);
+  if (const std::uint64_t of = std::max(progress.total, progress.seen); of != 0) {
+    line += fmt::format(" of {}", of);
+  }
   if (progress.failed != 0) {
     line += fmt::format(", {} failed", progress.failed);
   }
   if (progress.bytes != 0 && seconds > 0) {
     line += fmt::format(", {}, {}/s", format_bytes(progress.bytes),
                         format_bytes(static_cast<std::uint64_t>(static_cast<double>(progress.bytes) / seconds)));
+  }
+  if (progress.total > progress.done && progress.done != 0 && seconds > 0) {
+    const double rest =
+        seconds * static_cast<double>(progress.total - progress.done) / static_cast<double>(progress.done);
+    line += fmt::format(", {} left", format_clock(std::chrono::seconds(static_cast<std::int64_t>(rest))));
   }
   // The last column stays free, or some terminals begin a new line.
   line.resize(std::min(line.size(), terminal_width(m_settings.standard_error) - 1));

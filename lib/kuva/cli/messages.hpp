@@ -9,6 +9,9 @@
 
 namespace kuva::cli {
 
+// "0:01:23".
+std::string format_clock(std::chrono::seconds time);
+
 // What people see on standard error: messages, each with the tool's name before it, and one progress line that is
 // redrawn at most ten times a second and taken away before anything else is written.
 class Messages : public workflow::Observer {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 namespace kuva::cli {
 
@@ -16,7 +17,7 @@ Signals::Signals(std::function<void(int)> on_first) {
   ::signal(SIGPIPE, SIG_IGN);
   sigset_t watched;
   ::sigemptyset(&watched);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
     ::sigaddset(&watched, number);
   }
   ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
@@ -31,6 +32,11 @@ Signals::~Signals() {
   m_thread.join();
 }
 
+void Signals::on_status(std::function<void()> report) {
+  const std::lock_guard lock(m_mutex);
+  m_on_status = std::move(report);
+}
+
 void Signals::watch(const std::function<void(int)>& on_first) {
   for (;;) {
     std::array<pollfd, 2> waits{{{m_signals.get(), POLLIN, 0}, {m_end.get(), POLLIN, 0}}};
@@ -38,6 +44,13 @@ void Signals::watch(const std::function<void(int)>& on_first) {
     signalfd_siginfo info{};
     while (::read(m_signals.get(), &info, sizeof info) == sizeof info) {
       const int number = static_cast<int>(info.ssi_signo);
+      if (number == SIGUSR1) {
+        const std::lock_guard lock(m_mutex);
+        if (m_on_status) {
+          m_on_status();
+        }
+        continue;
+      }
       if (m_received.load() != 0) {
         ::_exit(128 + number);
       }

@@ -65,11 +65,18 @@ int print_explanation(Messages& messages, const ToolInfo& info, const std::strin
                     fmt::format("'{}' is no error code, status, rejection or abort; kuva-errors(7) lists them", code));
 }
 
-// What was given on the command line but the input, the output and what only a whole run has a use for.
-std::string repeating_command(const CLI::App& app, std::string_view tool) {
-  static constexpr std::array<std::string_view, 12> k_left_out{"files-from", "null",   "output",  "format",
-                                                               "dry-run",    "quiet",  "color",   "resume",
-                                                               "trace",      "bundle", "verbose", "progress"};
+// What only a whole run has a use for: the repetition of a single item leaves it out, and the input.
+bool is_of_whole_run(std::string_view option) {
+  static constexpr std::array<std::string_view, 28> k_left_out{
+      "files-from",   "null",      "output",    "format",       "dry-run",  "quiet",         "color",
+      "resume",       "trace",     "bundle",    "verbose",      "progress", "window",        "time-zone",
+      "max-duration", "max-items", "max-bytes", "max-failures", "tpslimit", "stats",         "metrics",
+      "ledger",       "order",     "only",      "studies",      "patients", "ready-command", "ready-timeout"};
+  return std::find(k_left_out.begin(), k_left_out.end(), option) != k_left_out.end();
+}
+
+// What was given on the command line, without the input. `whole`: also what only a whole run has a use for.
+std::string command_line_of(const CLI::App& app, std::string_view tool, bool whole) {
   std::string command(tool);
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() != 0 && option->get_lnames().empty() && option->get_name(true) == k_command_name) {
@@ -79,7 +86,7 @@ std::string repeating_command(const CLI::App& app, std::string_view tool) {
       continue;
     }
     const std::string& name = option->get_lnames().front();
-    if (std::find(k_left_out.begin(), k_left_out.end(), name) != k_left_out.end()) {
+    if (!whole && is_of_whole_run(name)) {
       continue;
     }
     command += " --" + name;
@@ -89,7 +96,7 @@ std::string repeating_command(const CLI::App& app, std::string_view tool) {
       }
     }
   }
-  return command + " -vv";
+  return command;
 }
 
 std::string one_line(std::string text) {
@@ -101,12 +108,13 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-Session::Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals,
-                 std::string repeat)
+Session::Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, Signals& signals,
+                 std::string command_line, std::string repeat)
     : m_info(info),
       m_options(options),
       m_messages(messages),
       m_signals(signals),
+      m_command_line(std::move(command_line)),
       m_repeat(std::move(repeat)),
       m_failures(info.name) {
   const bool to_stdout = options.output == "-";
@@ -122,6 +130,15 @@ Session::Session(const ToolInfo& info, const StandardOptions& options, Messages&
   settings.flush_each = info.flush_each || terminal;
   settings.before_write = [&messages] { messages.clear(); };
   m_writer = std::make_unique<RecordWriter>(std::move(settings));
+  report_progress({});
+}
+
+Session::~Session() { m_signals.on_status({}); }
+
+void Session::report_progress(const ReportOptions& options) {
+  m_signals.on_status({});
+  m_reporter.emplace(options, std::string(m_info.name), m_accounting, m_messages);
+  m_signals.on_status([this] { m_reporter->say_now(); });
 }
 
 std::unique_ptr<workflow::InputSource> Session::open_input(const InputOptions& input) {
@@ -184,16 +201,22 @@ void Session::report(const Error& error) {
   }
 }
 
+Json Session::summary_so_far() const {
+  const auto elapsed =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - m_started);
+  return m_accounting.summary(m_info.name, elapsed, m_signals.received() != 0 && !m_info.serves);
+}
+
 int Session::finish() {
   const int number = m_signals.received();
   const bool interrupted = number != 0 && !m_info.serves;
   if (interrupted) {
     m_accounting.note(number == SIGINT ? ExitCode::interrupted : ExitCode::terminated);
   }
-  const auto elapsed =
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - m_started);
+  m_signals.on_status({});
+  m_reporter->finish(m_accounting.exit_code());
   try {
-    emit(m_accounting.summary(m_info.name, elapsed, interrupted));
+    emit(summary_so_far());
     m_writer->close();
   } catch (const Error& error) {
     // What the records would have said is lost; nothing else that went wrong matters more.
@@ -261,7 +284,8 @@ int run_tool(const ToolInfo& info, int argc, char** argv, const std::function<vo
 
   std::optional<Session> session;
   try {
-    session.emplace(info, options, messages, signals, repeating_command(app, info.name));
+    session.emplace(info, options, messages, signals, command_line_of(app, info.name, true),
+                    command_line_of(app, info.name, false) + " -vv");
     work(*session);
   } catch (const Error& error) {
     if (error.kind().code == kind("usage.argument").code) {

@@ -5,6 +5,7 @@
 #include <kuva/cli/messages.hpp>
 #include <kuva/cli/options.hpp>
 #include <kuva/cli/record_writer.hpp>
+#include <kuva/cli/run_reporter.hpp>
 #include <kuva/cli/signals.hpp>
 #include <kuva/cli/target_options.hpp>
 #include <kuva/workflow/items.hpp>
@@ -33,11 +34,17 @@ struct ToolInfo {
 // A run of a tool: its streams, its count of items, and its stop request.
 class Session {
  public:
-  // `repeat`: the command line of this run without its input, for the repetition of a single item.
-  Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, const Signals& signals,
-          std::string repeat = {});
+  // `command_line`: of this run, without its input; `repeat`: the same for the repetition of a single item.
+  Session(const ToolInfo& info, const StandardOptions& options, Messages& messages, Signals& signals,
+          std::string command_line, std::string repeat);
+  ~Session();
 
   const StandardOptions& options() const { return m_options; }
+  std::string_view tool() const { return m_info.name; }
+  // Of this run, without its input; there are no secrets on command lines.
+  const std::string& command_line() const { return m_command_line; }
+  // The summary as it would be written now.
+  Json summary_so_far() const;
   // Counts what leaves (Accounting::left), also where writing it fails.
   workflow::RecordSink& sink() { return m_sink; }
   workflow::Observer& observer() { return m_messages; }
@@ -56,6 +63,9 @@ class Session {
   std::unique_ptr<workflow::InputSource> open_input(const InputOptions& input);
   // Errors: as resolve_target.
   workflow::Target target(const TargetOptions& options, TargetNeeds needs = TargetNeeds::dicom);
+
+  // --stats and --metrics; without it only SIGUSR1 makes a line.
+  void report_progress(const ReportOptions& options);
 
   // An error of the run: a message, a record of type error, and the exit code. Errors: local.write.
   void report(const Error& error);
@@ -78,7 +88,8 @@ class Session {
   const ToolInfo& m_info;
   const StandardOptions& m_options;
   Messages& m_messages;
-  const Signals& m_signals;
+  Signals& m_signals;
+  std::string m_command_line;
   std::string m_repeat;
   bool m_text = false;
   bool m_document = false;
@@ -86,6 +97,7 @@ class Session {
   CountedSink m_sink{*this};
   workflow::Accounting m_accounting;
   FailureSummary m_failures;
+  std::optional<RunReporter> m_reporter;
   std::optional<Bundle> m_bundle;
   std::chrono::steady_clock::time_point m_started = std::chrono::steady_clock::now();
 };

@@ -32,7 +32,15 @@ class Collector {
   using Ask = std::function<void(std::vector<Json>)>;
   Collector(RecordSink& sink, std::size_t chunk, Ask ask) : m_sink(sink), m_chunk(chunk), m_ask(std::move(ask)) {}
 
-  void take(InventoryItem item) {
+  // `limit`: why nothing more is asked for; the item then leaves as it came, but pending.
+  void take(InventoryItem item, const std::optional<Error>& limit = {}) {
+    if (limit && (!item.path.empty() || (item.record && is_to_be_asked(*item.record)))) {
+      Json record = start_record(item, k_commit_tool);
+      set_outcome(record, k_commit_tool, outcome::pending, false);
+      set_error(record, *limit);
+      m_sink.emit(record);
+      return;
+    }
     if (item.record && is_to_be_asked(*item.record)) {
       take_record(std::move(*item.record));
       return;
@@ -170,7 +178,9 @@ void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Acc
     observer.message(Observer::Level::warning,
                      "the target has no listener: reports can come on our own association alone");
   }
-  CommitRequester requester(target, settings, custody, observer, stop);
+  RunLimits limits(settings.limits);
+  const LimitWatch watch(limits, stop);
+  CommitRequester requester(target, settings, custody, observer, limits, watch.stop_token());
   std::string asked_before;
   Collector collector(sink, chunk, [&](std::vector<Json> records) {
     requester.request(custody.open(std::move(records), asked_before));
@@ -187,15 +197,15 @@ void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Acc
     if (!item) {
       break;
     }
-    collector.take(std::move(*item));
+    collector.take(std::move(*item), watch.ending() ? limits.reached() : std::nullopt);
   }
   collector.flush();
   requester.finish();
   const Deadline patience = Deadline::after(settings.wait);
-  custody.wait(patience, stop);
-  custody.wait_for_rest(earlier(patience, Deadline::after(settings.grace)), stop);
+  custody.wait(patience, watch.stop_token());
+  custody.wait_for_rest(earlier(patience, Deadline::after(settings.grace)), watch.stop_token());
   if (registrations) {
-    registrations->wait(patience, stop);
+    registrations->wait(patience, watch.stop_token());
   }
   requester.close();
   if (listener) {

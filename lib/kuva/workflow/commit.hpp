@@ -1,6 +1,7 @@
 #pragma once
 
 #include <kuva/workflow/items.hpp>
+#include <kuva/workflow/run_limits.hpp>
 #include <kuva/workflow/target.hpp>
 
 #include <chrono>
@@ -19,6 +20,7 @@ struct CommitSettings {
   bool resume = false;                           // also take up the unfinished transactions of earlier runs
   bool ian = false;                              // done is what is committed and notified as available (PS3.4 annex R)
   bool dry_run = false;
+  RunLimitSettings limits;  // windows and time: then nothing new is asked for
 };
 
 // kuva-commit: asks for storage commitment of every instance of the input that is stored (indeterminate ones too: this

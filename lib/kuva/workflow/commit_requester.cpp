@@ -34,11 +34,12 @@ std::string misfit(const dimse::Command& command, std::uint16_t message_id) {
 }  // namespace
 
 CommitRequester::CommitRequester(const Target& target, const CommitSettings& settings, Custody& custody,
-                                 Observer& observer, std::stop_token stop)
+                                 Observer& observer, RunLimits& limits, std::stop_token stop)
     : m_target(target),
       m_settings(settings),
       m_custody(custody),
       m_observer(observer),
+      m_limits(limits),
       m_stop(std::move(stop)),
       m_tls(client_tls(target)),
       m_services(report_services(custody, observer)),
@@ -133,8 +134,9 @@ void CommitRequester::ask(const std::string& transaction_uid) {
   std::string uid = transaction_uid;
   for (unsigned attempt = 1;; ++attempt) {
     if (stopping()) {
-      m_custody.request_failed(uid,
-                               Error(kind("interrupted"), "the run was stopped before the archive took the request"));
+      m_custody.request_failed(
+          uid, m_limits.reached().value_or(
+                   Error(kind("interrupted"), "the run was stopped before the archive took the request")));
       return;
     }
     if (m_given_up) {

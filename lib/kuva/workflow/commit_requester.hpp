@@ -21,7 +21,7 @@ namespace kuva::workflow {
 class CommitRequester {
  public:
   CommitRequester(const Target& target, const CommitSettings& settings, Custody& custody, Observer& observer,
-                  std::stop_token stop);
+                  RunLimits& limits, std::stop_token stop);
   ~CommitRequester();
 
   // Queues a transaction that Custody has opened.
@@ -48,6 +48,7 @@ class CommitRequester {
   const CommitSettings& m_settings;
   Custody& m_custody;
   Observer& m_observer;
+  RunLimits& m_limits;
   std::stop_token m_stop;
   std::shared_ptr<const net::TlsContext> m_tls;
   dimse::Services m_services;

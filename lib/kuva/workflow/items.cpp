@@ -26,6 +26,11 @@ void Accounting::entered() {
   ++m_entered;
 }
 
+void Accounting::entered_not(std::uint64_t items) {
+  const std::lock_guard lock(m_mutex);
+  m_entered -= items;
+}
+
 void Accounting::left(const Json& record) {
   const ExitCode code = exit_code_of(record);
   const std::lock_guard lock(m_mutex);
@@ -40,6 +45,7 @@ void Accounting::left(const Json& record) {
     ++m_by_error[string_at(*error, "code")];
   }
   const auto size = record.find("size");
+  m_failed += is_ok(record) ? 0 : 1;
   if (is_ok(record) && size != record.end() && size->is_number_unsigned()) {
     m_bytes += size->get<std::uint64_t>();
   }
@@ -48,6 +54,16 @@ void Accounting::left(const Json& record) {
 void Accounting::note(ExitCode code) {
   const std::lock_guard lock(m_mutex);
   m_worst = worse(m_worst, code);
+}
+
+void Accounting::expect(std::uint64_t items) {
+  const std::lock_guard lock(m_mutex);
+  m_expected = items;
+}
+
+Accounting::Snapshot Accounting::snapshot() const {
+  const std::lock_guard lock(m_mutex);
+  return {m_entered, m_left, m_expected, m_failed, m_bytes, m_by_outcome, m_by_error};
 }
 
 void Accounting::add_to_summary(std::string key, Json value) {

@@ -46,7 +46,8 @@ class Observer {
     std::uint64_t done = 0;
     std::uint64_t failed = 0;
     std::uint64_t bytes = 0;
-    std::string doing;  // "sending", "waiting for reports"
+    std::string doing;        // "sending", "waiting for reports"
+    std::uint64_t total = 0;  // that are to be done, where it is known
   };
   virtual ~Observer() = default;
   virtual void message(Level level, std::string_view text) = 0;
@@ -60,11 +61,28 @@ class Accounting {
   void items_are(std::vector<std::string> types);
   // An item entered the tool.
   void entered();
+  // So many of those that entered are not items of this run after all.
+  void entered_not(std::uint64_t items);
   // A record left it (called by whoever emits).
   void left(const Json& record);
   // Something besides the items decides on the exit code too: an error of the run, the summary of an earlier stage.
   void note(ExitCode code);
   void note(const Error& error);
+
+  // So many items will have left when everything is done, where that is known before.
+  void expect(std::uint64_t items);
+
+  // What a report in between says.
+  struct Snapshot {
+    std::uint64_t entered = 0;
+    std::uint64_t left = 0;
+    std::uint64_t expected = 0;  // 0: not known
+    std::uint64_t failed = 0;    // left with ok: false
+    std::uint64_t bytes = 0;
+    std::map<std::string, std::uint64_t> by_outcome;
+    std::map<std::string, std::uint64_t> by_error;
+  };
+  Snapshot snapshot() const;
 
   // A key of the tool's own for the summary.
   void add_to_summary(std::string key, Json value);
@@ -82,6 +100,8 @@ class Accounting {
   std::vector<std::string> m_types{"instance"};
   std::uint64_t m_entered = 0;
   std::uint64_t m_left = 0;
+  std::uint64_t m_expected = 0;
+  std::uint64_t m_failed = 0;
   std::uint64_t m_bytes = 0;
   std::map<std::string, std::uint64_t> m_by_outcome;
   std::map<std::string, std::uint64_t> m_by_error;

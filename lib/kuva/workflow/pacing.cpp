@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <random>
 #include <thread>
+#include <utility>
 
 namespace kuva::workflow {
 
@@ -28,10 +29,14 @@ std::chrono::milliseconds retry_delay(unsigned attempt, std::chrono::millisecond
 }
 
 BandwidthLimit::BandwidthLimit(std::uint64_t bytes_per_second)
-    : m_rate(bytes_per_second), m_free_at(std::chrono::steady_clock::now()) {}
+    : BandwidthLimit([bytes_per_second] { return bytes_per_second; }) {}
+
+BandwidthLimit::BandwidthLimit(std::function<std::uint64_t()> rate)
+    : m_rate(std::move(rate)), m_free_at(std::chrono::steady_clock::now()) {}
 
 void BandwidthLimit::take(std::uint64_t bytes) {
-  if (m_rate == 0 || bytes == 0) {
+  const std::uint64_t rate = m_rate();
+  if (rate == 0 || bytes == 0) {
     return;
   }
   std::chrono::steady_clock::time_point turn;
@@ -39,9 +44,21 @@ void BandwidthLimit::take(std::uint64_t bytes) {
     const std::lock_guard lock(m_mutex);
     turn = std::max(m_free_at, std::chrono::steady_clock::now());
     m_free_at = turn + std::chrono::nanoseconds(
-                           static_cast<std::int64_t>(1e9 * static_cast<double>(bytes) / static_cast<double>(m_rate)));
+                           static_cast<std::int64_t>(1e9 * static_cast<double>(bytes) / static_cast<double>(rate)));
   }
   std::this_thread::sleep_until(turn);
+}
+
+ObjectRateLimit::ObjectRateLimit(double objects_a_second)
+    : m_interval(objects_a_second > 0 ? static_cast<std::int64_t>(1e9 / objects_a_second) : 0),
+      m_free_at(std::chrono::steady_clock::now()) {}
+
+std::chrono::milliseconds ObjectRateLimit::take() {
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(m_mutex);
+  const auto turn = std::max(m_free_at, now);
+  m_free_at = turn + m_interval;
+  return std::chrono::ceil<std::chrono::milliseconds>(turn - now);
 }
 
 }  // namespace kuva::workflow

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 
@@ -19,12 +20,28 @@ std::chrono::milliseconds retry_delay(unsigned attempt, std::chrono::millisecond
 class BandwidthLimit {
  public:
   explicit BandwidthLimit(std::uint64_t bytes_per_second);
+  // `rate` is asked each time: it may change with the hour.
+  explicit BandwidthLimit(std::function<std::uint64_t()> rate);
   // Accounts for bytes that are about to go out, and waits for their turn. Also waits out when stopped half-way: a
   // message that was begun is finished, at the pace agreed.
   void take(std::uint64_t bytes);
 
  private:
-  std::uint64_t m_rate;
+  std::function<std::uint64_t()> m_rate;
+  std::mutex m_mutex;
+  std::chrono::steady_clock::time_point m_free_at;
+};
+
+// A common limit of objects a second for several threads. 0: no limit.
+class ObjectRateLimit {
+ public:
+  explicit ObjectRateLimit(double objects_a_second);
+  // How long until the turn of the next object, which is then taken.
+  std::chrono::milliseconds take();
+  bool is_limited() const { return m_interval.count() != 0; }
+
+ private:
+  std::chrono::nanoseconds m_interval;
   std::mutex m_mutex;
   std::chrono::steady_clock::time_point m_free_at;
 };

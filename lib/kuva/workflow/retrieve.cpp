@@ -456,10 +456,13 @@ class Worker {
 }  // namespace
 
 void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
-              const RetrieveSettings& settings, std::stop_token stop) {
+              const RetrieveSettings& settings, std::stop_token outer_stop) {
   for (const std::string& series : settings.series) {
     check_uid(series, "--series");
   }
+  RunLimits limits(settings.limits);
+  const LimitWatch watch(limits, outer_stop);
+  const std::stop_token stop = watch.stop_token();
   RetrieveRun run(sink, observer, accounting, target, settings, stop);
   Transports transports(run);
   if (!settings.dry_run) {
@@ -499,6 +502,9 @@ void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Account
       queue.fail(std::current_exception());
     }
     queue.close();
+  }
+  if (stop.stop_requested() && !outer_stop.stop_requested()) {
+    accounting.note(limits.reached().value());
   }
   accounting.add_to_summary("retrieved", run.totals());
   if (const Json documents = run.documents(); !documents.empty()) {

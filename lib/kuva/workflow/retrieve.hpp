@@ -3,6 +3,7 @@
 #include <kuva/soap/client.hpp>
 #include <kuva/workflow/items.hpp>
 #include <kuva/workflow/retrieve_landing.hpp>
+#include <kuva/workflow/run_limits.hpp>
 #include <kuva/workflow/target.hpp>
 
 #include <chrono>
@@ -51,6 +52,7 @@ struct RetrieveSettings {
   std::filesystem::path save_raw;                // HTTP messages as they went, files of this directory; empty: none
   bool dry_run = false;
   soap::Security security;  // of each request of the XDS side
+  RunLimitSettings limits;  // windows and time: then nothing new is asked for
 };
 
 // kuva-retrieve: brings what is asked for, or what the records of the input name, into files. One record of type

@@ -31,6 +31,10 @@ class Dispatcher {
     StoreJob job;
     job.record = start_record(item, k_send_tool);
     job.path = item.path;
+    if (m_run.ending()) {
+      m_run.finish_unsent(std::move(job));
+      return;
+    }
     try {
       const dicom::Header header = dicom::read_header(item.path);
       if (const std::string reason = skip_reason(header.meta); !reason.empty()) {
@@ -141,20 +145,41 @@ void work_safely(StoreRun& run, StoreQueue& queue, BandwidthLimit& bandwidth) {
   }
 }
 
+// The workers of a run, one a queue; they have ended when it has.
+class Workers {
+ public:
+  Workers(StoreRun& run, std::deque<StoreQueue>& queues)
+      : m_queues(queues), m_bandwidth([&run] { return run.limits().bandwidth(); }) {
+    for (StoreQueue& queue : m_queues) {
+      m_threads.emplace_back([this, &run, &queue] { work_safely(run, queue, m_bandwidth); });
+    }
+  }
+  ~Workers() {
+    for (StoreQueue& queue : m_queues) {
+      queue.close();
+    }
+  }
+
+ private:
+  std::deque<StoreQueue>& m_queues;
+  BandwidthLimit m_bandwidth;
+  std::vector<std::jthread> m_threads;
+};
+
+unsigned count_of_workers(const Target& target, const SendSettings& settings) {
+  return settings.associations != 0 ? settings.associations : std::max(1U, target.associations);
+}
+
 }  // namespace
 
 void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
           const SendSettings& settings, std::stop_token stop) {
   StoreRun run(sink, observer, target, settings, stop);
-  const unsigned count = settings.associations != 0 ? settings.associations : std::max(1U, target.associations);
-  std::deque<StoreQueue> queues(count);
-  BandwidthLimit bandwidth(settings.bandwidth);
+  std::deque<StoreQueue> queues(count_of_workers(target, settings));
   {
-    std::vector<std::jthread> workers;
+    std::optional<Workers> workers;
     if (!settings.dry_run) {
-      for (StoreQueue& queue : queues) {
-        workers.emplace_back([&run, &queue, &bandwidth] { work_safely(run, queue, bandwidth); });
-      }
+      workers.emplace(run, queues);
     }
     try {
       Dispatcher dispatcher(run, queues);
@@ -168,9 +193,6 @@ void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting&
       }
     } catch (...) {
       run.fail(std::current_exception());
-    }
-    for (StoreQueue& queue : queues) {
-      queue.close();
     }
   }
   accounting.add_to_summary("run", run.id());

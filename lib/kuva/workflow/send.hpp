@@ -1,10 +1,10 @@
 #pragma once
 
 #include <kuva/workflow/items.hpp>
+#include <kuva/workflow/run_limits.hpp>
 #include <kuva/workflow/target.hpp>
 
 #include <chrono>
-#include <cstdint>
 #include <stop_token>
 
 namespace kuva::workflow {
@@ -14,13 +14,14 @@ struct SendSettings {
   unsigned retries = 3;                         // more attempts an instance after the first, for temporary errors
   std::chrono::milliseconds retry_delay{1000};  // doubled each time, jittered, up to retry_delay_limit
   std::chrono::milliseconds retry_delay_limit{60'000};
-  std::uint64_t bandwidth = 0;  // bytes a second over all associations; 0: no limit
+  RunLimitSettings limits;
   bool dry_run = false;
   bool fail_fast = false;  // stop at the first instance that fails
 };
 
 // kuva-send: each instance of the input is stored once. Records leave as instances finish; instances of one study go
-// over one association in the order of the input. Errors: local.write, usage.target, tls.config.
+// over one association in the order of the input. At a limit of the run nothing new is begun: what is under way is
+// finished, and the rest of the input leaves as unsent, unread. Errors: local.write, usage.target, tls.config.
 void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
           const SendSettings& settings, std::stop_token stop);
 

@@ -46,7 +46,10 @@ StoreRun::StoreRun(RecordSink& sink, Observer& observer, const Target& target, c
       m_tls(settings.dry_run ? nullptr : client_tls(target)),
       m_id(make_run_id()),
       m_gate(gate_settings(target, settings)),
-      m_on_outer_stop(stop, [this] { m_stop.request_stop(); }) {}
+      m_on_outer_stop(stop, [this] { m_stop.request_stop(); }),
+      m_limits(settings.limits),
+      m_object_rate(settings.limits.objects_a_second),
+      m_watch(m_limits, m_stop.get_token()) {}
 
 void StoreRun::fail(std::exception_ptr failure) {
   {
@@ -75,6 +78,7 @@ void StoreRun::emit(const Json& record) {
 
 void StoreRun::finish_failed(StoreJob job, const Error& error) {
   finish_with_error(std::move(job), outcome::failed, error);
+  count_ended(true);
   if (m_settings.fail_fast) {
     m_stop.request_stop();
   }
@@ -82,6 +86,7 @@ void StoreRun::finish_failed(StoreJob job, const Error& error) {
 
 void StoreRun::finish_indeterminate(StoreJob job, const Error& error) {
   finish_with_error(std::move(job), outcome::indeterminate, error);
+  count_ended(true);
 }
 
 void StoreRun::finish_with_error(StoreJob job, std::string_view state, const Error& error) {
@@ -108,8 +113,35 @@ void StoreRun::finish_with_error(StoreJob job, std::string_view state, const Err
   m_observer.progress(m_progress);
 }
 
+void StoreRun::count_ended(bool failed) {
+  m_limits.ended(failed);
+  if (failed && m_limits.reached()) {
+    m_watch.request_stop();
+  }
+}
+
+bool StoreRun::may_begin(StoreJob& job) {
+  if (job.has_begun) {
+    return true;
+  }
+  if (m_object_rate.is_limited() && !sleep_unless_stopped(m_object_rate.take(), ending_token())) {
+    return false;
+  }
+  if (m_limits.begin(job.size)) {
+    m_watch.request_stop();
+    return false;
+  }
+  job.has_begun = true;
+  return true;
+}
+
+std::optional<Error> StoreRun::why_ended() {
+  std::optional<Error> reason = m_gate.given_up();
+  return reason || stopping() ? reason : m_limits.reached();
+}
+
 void StoreRun::finish_unsent(StoreJob job) {
-  const std::optional<Error> reason = m_gate.given_up();
+  const std::optional<Error> reason = why_ended();
   Error error = reason ? *reason : Error(kind("interrupted"), "the run was stopped before this instance was sent");
   error.with("run", m_id).with("next", "run-again");
   if (job.first_failure) {
@@ -123,6 +155,7 @@ void StoreRun::finish_unsent(StoreJob job) {
 void StoreRun::finish_stored(StoreJob job, bool with_warning, std::uint64_t bytes) {
   set_outcome(job.record, k_send_tool, with_warning ? outcome::stored_with_warning : outcome::stored, true);
   emit(job.record);
+  count_ended(false);
   const std::lock_guard lock(m_mutex);
   ++m_progress.done;
   m_progress.bytes += bytes;

@@ -2,7 +2,9 @@
 
 #include <kuva/workflow/association_gate.hpp>
 #include <kuva/workflow/items.hpp>
+#include <kuva/workflow/pacing.hpp>
 #include <kuva/workflow/presentation_plan.hpp>
+#include <kuva/workflow/run_limits.hpp>
 #include <kuva/workflow/send.hpp>
 
 #include <atomic>
@@ -10,6 +12,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -40,6 +43,7 @@ struct StoreJob {
   std::shared_ptr<const Error> doubt;         // sent whole and not answered: to be settled before anything else
   unsigned settle_attempts = 0;
   bool was_sent_again = false;  // after settling said that the peer does not have it
+  bool has_begun = false;       // counted against the limits of the run
 };
 
 // What the workers of one run have in common: where records go, what stops the run, and what is known of the peer.
@@ -59,6 +63,12 @@ class StoreRun {
   // Names this run in records and in the summary.
   const std::string& id() const { return m_id; }
   std::stop_token stop_token() const { return m_stop.get_token(); }
+  // The same, or a limit of the run: what was entered leaves as unsent. For waits that come before something new.
+  bool ending() const { return m_watch.ending(); }
+  std::stop_token ending_token() const { return m_watch.stop_token(); }
+  RunLimits& limits() { return m_limits; }
+  // Waits for this object's turn and asks whether it may begin; each once. False where it may not.
+  bool may_begin(StoreJob& job);
   void fail(std::exception_ptr failure);
   void rethrow_failure();
 
@@ -68,6 +78,9 @@ class StoreRun {
   void finish_indeterminate(StoreJob job, const Error& error);
   void finish_unsent(StoreJob job);
   void finish_stored(StoreJob job, bool with_warning, std::uint64_t bytes);
+
+  // Why nothing more is sent: the peer is given up, or a limit was reached. Nothing where neither is so.
+  std::optional<Error> why_ended();
 
   // No more instances of this study are sent.
   void stop_study(const std::string& study_instance_uid, const Error& error);
@@ -86,6 +99,7 @@ class StoreRun {
 
  private:
   void finish_with_error(StoreJob job, std::string_view state, const Error& error);
+  void count_ended(bool failed);
 
   RecordSink& m_sink;
   Observer& m_observer;
@@ -97,6 +111,9 @@ class StoreRun {
   AssociationGate m_gate;
   std::stop_source m_stop;
   std::stop_callback<std::function<void()>> m_on_outer_stop;
+  RunLimits m_limits;
+  ObjectRateLimit m_object_rate;
+  LimitWatch m_watch;
 
   mutable std::mutex m_mutex;
   std::exception_ptr m_failure;

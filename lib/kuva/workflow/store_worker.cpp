@@ -115,7 +115,7 @@ void StoreWorker::work() {
 
 // A job whose time has come; waits for one where nothing is outstanding, but not for ever.
 std::optional<StoreJob> StoreWorker::next_job() {
-  const bool hurry = m_run.stopping() || m_run.given_up();
+  const bool hurry = m_run.ending() || m_run.given_up();
   const auto soonest = std::min_element(m_retries.begin(), m_retries.end(), [](const StoreJob& a, const StoreJob& b) {
     return a.not_before < b.not_before;
   });
@@ -140,7 +140,7 @@ std::optional<StoreJob> StoreWorker::next_job() {
     until = now;
   }
   if (soonest != m_retries.end() && m_queue.ended() && m_in_flight.empty()) {
-    sleep_unless_stopped(std::chrono::ceil<std::chrono::milliseconds>(until - now), m_run.stop_token());
+    sleep_unless_stopped(std::chrono::ceil<std::chrono::milliseconds>(until - now), m_run.ending_token());
     return std::nullopt;
   }
   return m_queue.pop(until, {m_session ? &m_session->plan : nullptr, m_study});
@@ -155,7 +155,8 @@ void StoreWorker::process(StoreJob job) {
       m_run.finish_unsent(std::move(left));
     }
   };
-  if (m_run.stopping() || m_run.given_up()) {
+  if (m_run.ending() || m_run.given_up()) {
+    close_session();  // nothing more comes over it
     leave_open(std::move(job));
     return;
   }
@@ -164,6 +165,14 @@ void StoreWorker::process(StoreJob job) {
       m_run.finish_failed(std::move(job), *stopped);
       return;
     }
+  }
+  if (m_run.settings().limits.objects_a_second > 0) {
+    finish_answered();  // this object's turn may be a while away
+  }
+  if (!m_run.may_begin(job)) {
+    close_session();
+    leave_open(std::move(job));
+    return;
   }
   if (m_session && m_run.gate().should_yield()) {
     close_session();
@@ -230,7 +239,7 @@ PresentationPlan StoreWorker::plan_session(const StoreJob& job) {
 
 bool StoreWorker::open_session(const StoreJob& job) {
   AssociationGate& gate = m_run.gate();
-  for (unsigned attempt = 1; gate.enter(m_run.stop_token());) {
+  for (unsigned attempt = 1; gate.enter(m_run.ending_token());) {
     try {
       PresentationPlan plan = plan_session(job);
       ul::AssociateRequest request;
@@ -269,7 +278,7 @@ bool StoreWorker::open_session(const StoreJob& job) {
                                fmt::format("{}: {}; attempt {} failed, next in {}", error.kind().code, error.message(),
                                            attempt, format_duration(delay)));
       ++attempt;
-      sleep_unless_stopped(delay, m_run.stop_token());
+      sleep_unless_stopped(delay, m_run.ending_token());
     }
   }
   return false;
@@ -349,7 +358,7 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
 
 // Done while the archive works on what it has.
 void StoreWorker::look_ahead() {
-  if (m_next || m_run.stopping() || m_run.given_up()) {
+  if (m_next || m_run.ending() || m_run.given_up()) {
     return;
   }
   m_next = m_queue.pop(Clock::now(), {&m_session->plan, m_study});
@@ -496,8 +505,7 @@ void StoreWorker::decide(StoreJob job, const Error& error, const StorePolicy& po
       return;
     case StorePolicy::Action::retry:
     case StorePolicy::Action::retry_elsewhere:
-      if (job.attempts <= std::min(policy.retries, m_run.settings().retries) && !m_run.given_up() &&
-          !m_run.stopping()) {
+      if (job.attempts <= std::min(policy.retries, m_run.settings().retries) && !m_run.given_up() && !m_run.ending()) {
         if (policy.action == StorePolicy::Action::retry_elsewhere && m_session) {
           job.not_on_association = m_session->id;
         }
@@ -532,7 +540,7 @@ void StoreWorker::try_again(StoreJob job, const Error& error) {
 // it has the object (0111) has answered what C-FIND could: only commitment tells more.
 void StoreWorker::doubt(StoreJob job, const Error& error) {
   if (m_run.target().settle == Target::Settle::commit || &error.kind() != &kind("store.no-response") ||
-      m_run.stopping() || m_run.given_up()) {
+      m_run.ending() || m_run.given_up()) {
     m_run.finish_indeterminate(std::move(job), error);
     return;
   }
