@@ -430,8 +430,9 @@ std::string ledger_text(const Json& record) {
   below("states", count_list(object_at(record, "states")));
   below("studies", count_list(object_at(record, "studies")));
   for (const Json& day : record.value("days", Json::array())) {
-    below(text_of(day, "day"), fmt::format("{} attempts, {}: {}", number_of(day, "attempts"),
-                                           format_bytes(number_of(day, "bytes")), count_list(object_at(day, "outcomes"))));
+    below(text_of(day, "day"),
+          fmt::format("{} attempts, {}: {}", number_of(day, "attempts"), format_bytes(number_of(day, "bytes")),
+                      count_list(object_at(day, "outcomes"))));
   }
   const Json& rate = object_at(record, "rate");
   if (!rate.empty()) {
