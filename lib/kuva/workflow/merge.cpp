@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view k_merge_tool = "kuva-merge";
 constexpr std::string_view k_forgotten = "forgotten";  // the outcome of what somebody says was not applied
 
-using State = MergeHistory::State;
+using MergeState = MergeHistory::State;
 
 MergeHistory::Archive archive_of(const Hl7Target& target) {
   return {fmt::format("{}:{}", target.endpoint.host, target.endpoint.port),
@@ -96,7 +96,7 @@ std::optional<MergeHistory::Entry> check_history(const Pair& pair, std::string_v
                                                  const MergeHistory& history) {
   const hl7::PatientIdentifier& into = pair.into.identifier;
   const auto same = history.find(pair.from, into, event);
-  if (same && same->state == State::applied) {
+  if (same && same->state == MergeState::applied) {
     return same;  // whatever became of the survivor since
   }
   if (const auto length = length_of_way_back(pair, history)) {
@@ -108,7 +108,7 @@ std::optional<MergeHistory::Entry> check_history(const Pair& pair, std::string_v
     return same;  // only its repetition settles it
   }
   const auto forbid = [](const MergeHistory::Entry& entry, std::string_view who) {
-    throw(entry.state == State::applied
+    throw(entry.state == MergeState::applied
               ? Error(kind("merge.retired"), fmt::format("the patient of column '{}' was merged before", who))
               : Error(kind("merge.unsettled"),
                       fmt::format("a merge of the patient of column '{}' was sent and not answered", who)))
@@ -280,7 +280,7 @@ class Merger {
     const bool is_applied = m_settings.settle == MergeSettings::Settle::applied;
     std::optional<MergeHistory::Entry> entry;
     for (MergeHistory::Entry& found : m_history.disappeared(pair.from)) {
-      const bool is_settled = found.state == State::applied && !found.event.empty();
+      const bool is_settled = found.state == MergeState::applied && !found.event.empty();
       if (!is_settled && is_equal_patient(found.from, pair.from) &&
           is_equal_patient(found.into, pair.into.identifier)) {
         entry = std::move(found);
@@ -320,10 +320,10 @@ class Merger {
     const std::string_view event = event_of(m_settings.kind);
     const auto before = check_history(pair, event, m_history);
     const MergeHistory::Entry entry{pair.from, pair.into.identifier, std::string(event),
-                                    before ? before->control_id : make_control_id(), State::sent};
+                                    before ? before->control_id : make_control_id(), MergeState::sent};
     const hl7::Message message = make_merge(m_target, pair.from, pair.into, event, entry.control_id);
     describe(record, message);
-    if (before && before->state == State::applied) {
+    if (before && before->state == MergeState::applied) {
       record["already"] = "history";
       set_outcome(record, k_merge_tool, k_applied, true);
       return;
