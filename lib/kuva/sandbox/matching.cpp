@@ -92,12 +92,12 @@ bool matches_wildcard(std::string_view pattern, std::string_view text) {
 }
 
 // Small letters by Unicode, whatever the locale of the process.
-class Folder {
+class CaseFolder {
  public:
-  Folder() : m_locale(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {}
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
+  CaseFolder() : m_locale(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {}
+  CaseFolder(const CaseFolder&) = delete;
+  CaseFolder& operator=(const CaseFolder&) = delete;
+  ~CaseFolder() {
     if (m_locale != nullptr) {
       ::freelocale(m_locale);
     }
@@ -153,7 +153,7 @@ class Folder {
 };
 
 std::string folded(std::string_view text) {
-  static const Folder k_folder;
+  static const CaseFolder k_folder;
   return k_folder.fold(text);
 }
 
