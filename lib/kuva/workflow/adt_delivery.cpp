@@ -78,7 +78,7 @@ const ErrorKind& kind_of(const hl7::Acknowledgement& acknowledgement) {
   return code == "207" ? kind("adt.internal") : otherwise;
 }
 
-Json to_json(const hl7::Acknowledgement& acknowledgement, const std::vector<std::string>& secrets) {
+Json acknowledgement_json(const hl7::Acknowledgement& acknowledgement, const std::vector<std::string>& secrets) {
   Json json = {{"code", hl7::to_string(acknowledgement.code)}, {"controlId", acknowledgement.own_control_id}};
   const auto add = [&](Json& object, const char* key, const std::string& value) {
     if (!value.empty()) {
@@ -301,7 +301,7 @@ void describe(Json& record, const hl7::Message& message) {
 
 void conclude(Json& record, std::string_view tool, const Delivery& delivery, const std::vector<std::string>& secrets) {
   if (delivery.answer) {
-    record["acknowledgement"] = to_json(delivery.answer->acknowledgement, secrets);
+    record["acknowledgement"] = acknowledgement_json(delivery.answer->acknowledgement, secrets);
     if (const mllp::FramingFaults& faults = delivery.answer->faults; faults.any()) {
       record["framingFaults"] = {{"bytesBetween", faults.bytes_between},
                                  {"missingReturns", faults.missing_returns},
