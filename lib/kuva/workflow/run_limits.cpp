@@ -122,16 +122,22 @@ void RunLimits::reach(const ErrorKind& which, std::string message) {
 
 LimitWatch::LimitWatch(RunLimits& limits, std::stop_token outer)
     : m_on_outer_stop(std::move(outer), [this] { m_stop.request_stop(); }) {
-  if (limits.settings().has_time()) {
-    m_thread = std::jthread([this, &limits](std::stop_token end) {
-      do {
-        if (limits.reached()) {
-          m_stop.request_stop();
-          return;
-        }
-      } while (sleep_unless_stopped(k_limit_check, end));
-    });
+  if (!limits.settings().has_time()) {
+    return;
   }
+  // A window that is closed already: nothing is even begun.
+  if (limits.reached()) {
+    m_stop.request_stop();
+    return;
+  }
+  m_thread = std::jthread([this, &limits](std::stop_token end) {
+    while (sleep_unless_stopped(k_limit_check, end)) {
+      if (limits.reached()) {
+        m_stop.request_stop();
+        return;
+      }
+    }
+  });
 }
 
 }  // namespace kuva::workflow
