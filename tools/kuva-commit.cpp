@@ -1,4 +1,5 @@
 #include <kuva/cli/environment.hpp>
+#include <kuva/cli/ledger_options.hpp>
 #include <kuva/cli/limit_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/check_inbound.hpp>
@@ -6,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace {
@@ -22,12 +24,13 @@ constexpr kuva::cli::ToolInfo k_info{
     .examples =
         "  kuva-send -t archive study/ | kuva-commit -t archive --wait 10m > committed.ndjson\n"
         "  kuva-commit -t archive --check-inbound --wait 10m\n"
-        "  kuva-commit -t archive --resume --wait 2h --files-from /dev/null\n",
+        "  kuva-commit -t archive --resume --wait 2h --files-from /dev/null\n"
+        "  kuva-commit -t archive --ledger 2019.db --wait 2h < /dev/null\n",
 };
 
 void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::TargetOptions& target,
                  CommitSettings& settings, std::string& state, bool& checks, kuva::cli::LimitOptions& limits,
-                 kuva::cli::ReportOptions& report) {
+                 kuva::cli::ReportOptions& report, kuva::cli::LedgerOptions& ledger) {
   constexpr const char* k_group = "Commitment";
   kuva::cli::add_input_options(app, input);
   kuva::cli::add_target_options(app, target);
@@ -47,6 +50,7 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, kuva::cli::Targe
   app.add_flag("--check-inbound", checks,
                "Ask nothing: say what the archive needs to reach us, and report what comes in until --wait")
       ->group(k_group);
+  kuva::cli::add_target_ledger_options(app, ledger);
   kuva::cli::add_time_limit_options(app, limits);
   kuva::cli::add_report_options(app, report);
 }
@@ -72,9 +76,12 @@ int main(int argc, char** argv) {
   bool checks = false;
   kuva::cli::LimitOptions limits;
   kuva::cli::ReportOptions report;
+  kuva::cli::LedgerOptions ledger_options;
   return kuva::cli::run_tool(
       k_info, argc, argv,
-      [&](CLI::App& app) { add_options(app, input, target_options, settings, state, checks, limits, report); },
+      [&](CLI::App& app) {
+        add_options(app, input, target_options, settings, state, checks, limits, report, ledger_options);
+      },
       [&](kuva::cli::Session& session) {
         const auto target = session.target(target_options);
         settings.state = state.empty() ? default_state(target.name) : std::filesystem::path(state);
@@ -85,7 +92,12 @@ int main(int argc, char** argv) {
         }
         session.report_progress(report);
         settings.limits = kuva::cli::limits_of(limits, target);
-        input.optional = settings.resume;
+        input.optional = settings.resume || !ledger_options.where.empty();
+        std::optional<kuva::cli::LedgerRun> ledger;
+        if (!ledger_options.where.empty()) {
+          ledger.emplace(ledger_options, kuva::cli::LedgerRun::Role::committing, session, &target);
+          settings.ledger = &ledger->ledger();
+        }
         const auto source = session.open_input(input);
         kuva::workflow::commit(*source, session.sink(), session.observer(), session.accounting(), target, settings,
                                session.stop_token());

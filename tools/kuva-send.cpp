@@ -1,7 +1,10 @@
+#include <kuva/cli/ledger_options.hpp>
 #include <kuva/cli/limit_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/check.hpp>
 #include <kuva/workflow/send.hpp>
+
+#include <optional>
 
 namespace {
 
@@ -16,6 +19,7 @@ constexpr kuva::cli::ToolInfo k_info{
         "  kuva-validate /archive/2019 | kuva-send -t archive | kuva-commit -t archive > 2019.ndjson\n"
         "  kuva-send -t archive --associations 4 --bwlimit 20M study/\n"
         "  kuva-send -t archive --window '22:00-06:00' --max-failures 5%/1000 /archive/2019\n"
+        "  kuva-send -t archive --ledger 2019.db --order newest /archive/2019\n"
         "  kuva-send --check -t archive\n"
         "  kuva-send -t ARCHIVE@pacs.example:104 --security plain image.dcm\n",
 };
@@ -54,6 +58,7 @@ int main(int argc, char** argv) {
   SendSettings settings;
   kuva::cli::LimitOptions limits;
   kuva::cli::ReportOptions report;
+  kuva::cli::LedgerOptions ledger_options;
   bool checks = false;
   kuva::workflow::CheckSettings check_settings;
   return kuva::cli::run_tool(
@@ -61,6 +66,7 @@ int main(int argc, char** argv) {
       [&](CLI::App& app) {
         add_options(app, input, target, settings, limits);
         add_check_options(app, checks, check_settings);
+        kuva::cli::add_batch_options(app, ledger_options);
         kuva::cli::add_report_options(app, report);
       },
       [&](kuva::cli::Session& session) {
@@ -70,9 +76,16 @@ int main(int argc, char** argv) {
           return;
         }
         session.report_progress(report);
+        kuva::cli::require_ledger(ledger_options);
+        input.optional = !ledger_options.where.empty();
         const auto source = session.open_input(input);
         const auto destination = session.target(target);
         settings.limits = kuva::cli::limits_of(limits, destination);
+        std::optional<kuva::cli::LedgerRun> ledger;
+        if (!ledger_options.where.empty()) {
+          ledger.emplace(ledger_options, kuva::cli::LedgerRun::Role::sending, session, &destination);
+          settings.batch = kuva::cli::batch_of(ledger_options, ledger->ledger(), session.stop_token());
+        }
         kuva::workflow::send(*source, session.sink(), session.observer(), session.accounting(), destination, settings,
                              session.stop_token());
       });

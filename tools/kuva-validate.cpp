@@ -1,5 +1,8 @@
+#include <kuva/cli/ledger_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/validate.hpp>
+
+#include <optional>
 
 namespace {
 
@@ -20,7 +23,7 @@ constexpr kuva::cli::ToolInfo k_info{
 };
 
 void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings& settings, bool& no_studies,
-                 kuva::cli::ReportOptions& progress) {
+                 kuva::cli::ReportOptions& progress, kuva::cli::LedgerOptions& ledger) {
   using FailOn = ValidateSettings::FailOn;
   constexpr const char* k_group = "Validation";
   kuva::cli::add_input_options(app, input);
@@ -67,6 +70,7 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings
       ->group(k_group);
   app.add_flag("--strict", settings.strict, "Files that are not DICOM count as failed")->group(k_group);
   app.add_flag("--no-studies", no_studies, "No study records at the end")->group(k_group);
+  kuva::cli::add_ledger_option(app, ledger);
   kuva::cli::add_report_options(app, progress);
 }
 
@@ -77,12 +81,18 @@ int main(int argc, char** argv) {
   ValidateSettings settings;
   bool no_studies = false;
   kuva::cli::ReportOptions report;
+  kuva::cli::LedgerOptions ledger_options;
   return kuva::cli::run_tool(
-      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies, report); },
+      k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies, report, ledger_options); },
       [&](kuva::cli::Session& session) {
         session.report_progress(report);
         settings.studies = !no_studies;
         settings.phi_plain = session.options().phi_plain;
+        std::optional<kuva::cli::LedgerRun> ledger;
+        if (!ledger_options.where.empty()) {
+          ledger.emplace(ledger_options, kuva::cli::LedgerRun::Role::inventory, session, nullptr);
+          settings.ledger = &ledger->ledger();
+        }
         const auto source = session.open_input(input);
         kuva::workflow::validate(*source, session.sink(), session.observer(), session.accounting(), settings,
                                  session.stop_token());

@@ -15,6 +15,7 @@ namespace kuva::cli {
 
 Signals::Signals(std::function<void(int)> on_first) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of the write, as a full disk is
   sigset_t watched;
   ::sigemptyset(&watched);
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {

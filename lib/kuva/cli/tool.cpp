@@ -67,11 +67,12 @@ int print_explanation(Messages& messages, const ToolInfo& info, const std::strin
 
 // What only a whole run has a use for: the repetition of a single item leaves it out, and the input.
 bool is_of_whole_run(std::string_view option) {
-  static constexpr std::array<std::string_view, 28> k_left_out{
-      "files-from",   "null",      "output",    "format",       "dry-run",  "quiet",         "color",
-      "resume",       "trace",     "bundle",    "verbose",      "progress", "window",        "time-zone",
-      "max-duration", "max-items", "max-bytes", "max-failures", "tpslimit", "stats",         "metrics",
-      "ledger",       "order",     "only",      "studies",      "patients", "ready-command", "ready-timeout"};
+  static constexpr std::array<std::string_view, 29> k_left_out{
+      "files-from", "null",      "output",        "format",        "dry-run",   "quiet",
+      "color",      "resume",    "trace",         "bundle",        "verbose",   "progress",
+      "window",     "time-zone", "max-duration",  "max-items",     "max-bytes", "max-failures",
+      "tpslimit",   "stats",     "metrics",       "ledger",        "order",     "only",
+      "studies",    "patients",  "ready-command", "ready-timeout", "lease"};
   return std::find(k_left_out.begin(), k_left_out.end(), option) != k_left_out.end();
 }
 

@@ -6,6 +6,8 @@
 #include <kuva/workflow/custody.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
+#include <kuva/workflow/ledger_sink.hpp>
 #include <kuva/workflow/registration.hpp>
 #include <kuva/workflow/report_listener.hpp>
 
@@ -21,6 +23,10 @@ namespace {
 // A record whose instance is asked for. Indeterminate ones too: all was sent and no answer came, and the archive's word
 // on custody is what settles them.
 bool is_to_be_asked(const Json& record) {
+  const std::string state = string_at(record, "outcome");
+  if (record.contains("resumed") && (state == outcome::committed || state == outcome::registered)) {
+    return false;
+  }
   return is_actionable(record) ||
          (string_at(record, "type") == "instance" && string_at(record, "outcome") == outcome::indeterminate);
 }
@@ -113,11 +119,31 @@ class Collector {
   std::vector<Json> m_records;
 };
 
+// Takes out what the ledger knows; how many these were.
+std::size_t leave_to_ledger(std::vector<Json>& records, ledger::Ledger& ledger) {
+  std::vector<std::string> paths;
+  for (const Json& record : records) {
+    const auto path = record.find("path");
+    paths.push_back(path == record.end() ? std::string() : path_from_json(*path));
+  }
+  const std::vector<std::optional<ledger::Instance>> known = ledger.find(paths);
+  std::vector<Json> left;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (!known[i]) {
+      left.push_back(std::move(records[i]));
+    }
+  }
+  const std::size_t count = records.size() - left.size();
+  records = std::move(left);
+  return count;
+}
+
 // Takes up what earlier runs left. Instances whose report came meanwhile leave at once, the others are asked for anew:
 // the archive may have given up reporting, and asking twice does no harm.
-// `asked_before` tells the collector's asking which transaction the records come from.
+// `asked_before` tells the collector's asking which transaction the records come from. What a ledger has comes again
+// from there, and is not asked for twice.
 void resume(TransactionStore& store, Custody& custody, Collector& collector, Accounting& accounting,
-            std::string& asked_before) {
+            std::string& asked_before, ledger::Ledger* ledger) {
   for (const std::string& uid : store.list()) {
     std::optional<TransactionStore::Transaction> transaction = store.load(uid);
     if (!transaction) {
@@ -128,6 +154,9 @@ void resume(TransactionStore& store, Custody& custody, Collector& collector, Acc
     }
     asked_before = uid;
     std::vector<Json> open = custody.settle_earlier(*transaction);
+    if (ledger != nullptr) {
+      accounting.entered_not(leave_to_ledger(open, *ledger));
+    }
     for (Json& record : open) {
       InventoryItem item;
       item.record = std::move(record);
@@ -153,8 +182,10 @@ void plan(Inventory& inventory, RecordSink& sink, Accounting& accounting, const 
 
 }  // namespace
 
-void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Accounting& accounting,
-            const Target& target, const CommitSettings& settings, std::stop_token stop) {
+namespace {
+
+void commit_items(InputSource& source, RecordSink& final_sink, Observer& observer, Accounting& accounting,
+                  const Target& target, const CommitSettings& settings, const std::stop_token& stop) {
   Inventory inventory(source);
   if (settings.dry_run) {
     plan(inventory, final_sink, accounting, stop);
@@ -185,8 +216,8 @@ void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Acc
   Collector collector(sink, chunk, [&](std::vector<Json> records) {
     requester.request(custody.open(std::move(records), asked_before));
   });
-  if (settings.resume) {
-    resume(store, custody, collector, accounting, asked_before);
+  if (settings.resume || settings.ledger != nullptr) {
+    resume(store, custody, collector, accounting, asked_before, settings.ledger);
   } else if (const std::size_t left = store.list().size(); left != 0) {
     observer.message(
         Observer::Level::info,
@@ -215,6 +246,28 @@ void commit(InputSource& source, RecordSink& final_sink, Observer& observer, Acc
   if (registrations) {
     registrations->leave_pending();
   }
+}
+
+}  // namespace
+
+void commit(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
+            const CommitSettings& settings, std::stop_token stop) {
+  if (settings.ledger == nullptr || settings.dry_run) {
+    commit_items(source, sink, observer, accounting, target, settings, stop);
+    return;
+  }
+  UncommittedRows rows(source, *settings.ledger, target.settle == Target::Settle::commit);
+  std::stop_source ending;  // by a signal, or because the ledger is lost
+  const std::stop_callback on_stop(stop, [&ending] { ending.request_stop(); });
+  LedgerSink verdicts(*settings.ledger, sink, [&ending](const std::exception_ptr&) { ending.request_stop(); });
+  verdicts.take_all_of(k_commit_tool);
+  try {
+    commit_items(rows, verdicts, observer, accounting, target, settings, ending.get_token());
+  } catch (...) {
+    verdicts.leave_all();
+    throw;
+  }
+  verdicts.flush();
 }
 
 }  // namespace kuva::workflow

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/ledger/ledger.hpp>
 #include <kuva/workflow/items.hpp>
 #include <kuva/workflow/run_limits.hpp>
 #include <kuva/workflow/target.hpp>
@@ -20,6 +21,8 @@ struct CommitSettings {
   bool resume = false;                           // also take up the unfinished transactions of earlier runs
   bool ian = false;                              // done is what is committed and notified as available (PS3.4 annex R)
   bool dry_run = false;
+  // The batch's: what is committed is noted there, and it gives what is stored where there is no input.
+  ledger::Ledger* ledger = nullptr;
   RunLimitSettings limits;  // windows and time: then nothing new is asked for
 };
 

@@ -3,6 +3,7 @@
 #include <kuva/workflow/batch_state.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/ledger_send.hpp>
 #include <kuva/workflow/send.hpp>
 #include <kuva/workflow/store_queue.hpp>
 #include <kuva/workflow/store_worker.hpp>
@@ -170,10 +171,65 @@ unsigned count_of_workers(const Target& target, const SendSettings& settings) {
   return settings.associations != 0 ? settings.associations : std::max(1U, target.associations);
 }
 
+// Into the ledger with all of the input.
+void take_inventory(StoreRun& run, InputSource& source, Accounting& accounting) {
+  LedgerInventory known(run, accounting);
+  Inventory inventory(source);
+  while (!run.stopping()) {
+    std::optional<InventoryItem> item = inventory.next();
+    if (!item) {
+      break;
+    }
+    known.take(std::move(*item));
+  }
+  known.flush();
+  std::uint64_t expected = known.left();
+  for (const ledger::StateCount& count : run.settings().batch.ledger->counts()) {
+    expected += ledger::is_done_for_sending(count.state) ? 0 : count.instances;
+  }
+  const ledger::Selection& selection = run.settings().batch.selection;
+  if (!selection.only_failed && selection.studies.empty() && selection.patients.empty()) {
+    accounting.expect(expected);
+    run.expect(expected - known.left());
+  }
+}
+
+void send_with_ledger(InputSource& source, RecordSink& final_sink, Observer& observer, Accounting& accounting,
+                      const Target& target, const SendSettings& settings, const std::stop_token& stop) {
+  std::optional<StoreRun> run;
+  LedgerSink sink(*settings.batch.ledger, final_sink, [&run](std::exception_ptr lost) { run->fail(std::move(lost)); });
+  run.emplace(sink, observer, target, settings, stop);
+  std::deque<StoreQueue> queues(count_of_workers(target, settings));
+  LedgerDispatcher dispatcher(*run, sink, accounting, queues);
+  run->check_lease([&dispatcher](const std::string& study) { return dispatcher.lost_lease(study); });
+  try {
+    take_inventory(*run, source, accounting);
+    {
+      const Workers workers(*run, queues);
+      dispatcher.work();
+    }
+    dispatcher.finish();
+  } catch (...) {
+    run->fail(std::current_exception());
+  }
+  try {
+    sink.flush();
+  } catch (...) {
+    run->fail(std::current_exception());
+  }
+  accounting.add_to_summary("run", run->id());
+  accounting.add_to_summary("associations", run->gate().facts());
+  run->rethrow_failure();
+}
+
 }  // namespace
 
 void send(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
           const SendSettings& settings, std::stop_token stop) {
+  if (settings.batch.ledger != nullptr) {
+    send_with_ledger(source, sink, observer, accounting, target, settings, stop);
+    return;
+  }
   StoreRun run(sink, observer, target, settings, stop);
   std::deque<StoreQueue> queues(count_of_workers(target, settings));
   {

@@ -140,8 +140,21 @@ std::optional<Error> StoreRun::why_ended() {
   return reason || stopping() ? reason : m_limits.reached();
 }
 
-void StoreRun::finish_unsent(StoreJob job) {
-  const std::optional<Error> reason = why_ended();
+void StoreRun::check_lease(std::function<std::optional<Error>(const std::string&)> check) {
+  m_lease_check = std::move(check);
+}
+
+std::optional<Error> StoreRun::lost_lease(const StoreJob& job) const {
+  return m_lease_check ? m_lease_check(job.study_instance_uid) : std::nullopt;
+}
+
+void StoreRun::expect(std::uint64_t total) {
+  const std::lock_guard lock(m_mutex);
+  m_progress.total = total;
+}
+
+void StoreRun::finish_unsent(StoreJob job, const std::optional<Error>& given) {
+  const std::optional<Error> reason = given ? given : why_ended();
   Error error = reason ? *reason : Error(kind("interrupted"), "the run was stopped before this instance was sent");
   error.with("run", m_id).with("next", "run-again");
   if (job.first_failure) {

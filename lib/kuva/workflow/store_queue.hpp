@@ -76,11 +76,17 @@ class StoreRun {
   void emit(const Json& record);
   void finish_failed(StoreJob job, const Error& error);
   void finish_indeterminate(StoreJob job, const Error& error);
-  void finish_unsent(StoreJob job);
+  // For this reason, else for that for which the run ends.
+  void finish_unsent(StoreJob job, const std::optional<Error>& reason = {});
   void finish_stored(StoreJob job, bool with_warning, std::uint64_t bytes);
 
   // Why nothing more is sent: the peer is given up, or a limit was reached. Nothing where neither is so.
   std::optional<Error> why_ended();
+  // Asked before each C-STORE: why an instance of this study must not go out. Before workers begin.
+  void check_lease(std::function<std::optional<Error>(const std::string& study_instance_uid)> check);
+  std::optional<Error> lost_lease(const StoreJob& job) const;
+  // For the progress: so many are to be done.
+  void expect(std::uint64_t total);
 
   // No more instances of this study are sent.
   void stop_study(const std::string& study_instance_uid, const Error& error);
@@ -114,6 +120,7 @@ class StoreRun {
   RunLimits m_limits;
   ObjectRateLimit m_object_rate;
   LimitWatch m_watch;
+  std::function<std::optional<Error>(const std::string&)> m_lease_check;
 
   mutable std::mutex m_mutex;
   std::exception_ptr m_failure;

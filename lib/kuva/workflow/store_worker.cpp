@@ -160,6 +160,15 @@ void StoreWorker::process(StoreJob job) {
     leave_open(std::move(job));
     return;
   }
+  if (job.doubt && m_run.target().settle == Target::Settle::commit) {
+    m_run.finish_indeterminate(std::move(job), Error(*job.doubt));
+    return;
+  }
+  m_has_doubted = m_has_doubted || job.doubt;
+  if (job.doubt && job.not_before == Clock::time_point{}) {
+    ask_later(std::move(job));  // of an earlier run
+    return;
+  }
   if (!job.doubt) {
     if (const std::optional<Error> stopped = m_run.stopped(job)) {
       m_run.finish_failed(std::move(job), *stopped);
@@ -189,6 +198,10 @@ void StoreWorker::process(StoreJob job) {
 }
 
 void StoreWorker::send(StoreJob job) {
+  if (const std::optional<Error> lost = m_run.lost_lease(job)) {
+    m_run.finish_unsent(std::move(job), lost);
+    return;
+  }
   std::variant<ContextChoice, Error> choice = choose_context(*m_session->association, job.kind);
   if (Error* error = std::get_if<Error>(&choice)) {
     put_association_facts(*error, job);

@@ -8,6 +8,7 @@
 #include <kuva/workflow/failure_facts.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/ledger_sink.hpp>
 #include <kuva/workflow/ordered_parallel.hpp>
 #include <kuva/workflow/validate.hpp>
 #include <kuva/workflow/validation_report.hpp>
@@ -16,26 +17,32 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace kuva::workflow {
 
 namespace {
 
 constexpr std::string_view k_validate_tool = "kuva-validate";
+constexpr std::size_t k_ledger_batch = 500;
 
 using dicom::Defect;
 
 // What one file turned out to be.
 struct Checked {
+  std::optional<ledger::FileIdentity> file;  // before it was read; with a ledger alone
   std::optional<dicom::Inspection> inspection;
   std::optional<rules::Checker::Result> result;  // with a profile: the inspection's defects are in it
   std::optional<Error> error;
 };
 
-Checked check(const InventoryItem& item, const rules::Profile* profile) {
+Checked check(const InventoryItem& item, const rules::Profile* profile, bool identifies) {
   Checked checked;
   if (item.path.empty() || item.error || !item.skip_reason.empty()) {
     return checked;
+  }
+  if (identifies) {
+    checked.file = identity_of(item.path);
   }
   try {
     if (profile == nullptr) {
@@ -136,11 +143,39 @@ class Validation {
         m_report(settings.reports, settings.profile) {}
 
   void take(const InventoryItem& item, Checked&& checked) {
+    const std::optional<ledger::FileIdentity> file = checked.file;
+    dicom::InstanceAttributes attributes;
+    if (file && checked.inspection) {
+      attributes = checked.inspection->header.attributes;
+    }
     Json record = to_record(item, std::move(checked));
     ++m_progress.done;
     m_report.take(record);
-    m_sink.emit(record);
+    if (m_settings.ledger != nullptr) {
+      if (file) {
+        note_in_ledger(record, *file, attributes);
+      }
+      m_records.push_back(std::move(record));
+      if (m_records.size() >= k_ledger_batch) {
+        flush();
+      }
+    } else {
+      m_sink.emit(record);
+    }
     m_observer.progress(m_progress);
+  }
+
+  // What was taken so far is in the ledger, then its records leave.
+  void flush() {
+    const std::vector<ledger::Instance> rows = std::exchange(m_rows, {});
+    if (!rows.empty()) {
+      m_settings.ledger->record(rows, [](const ledger::Instance& known, const ledger::Instance& added) {
+        return same_data_set(known.file.path, added.file.path);
+      });
+    }
+    for (const Json& record : std::exchange(m_records, {})) {
+      m_sink.emit(record);
+    }
   }
 
   void emit_studies() {
@@ -154,6 +189,47 @@ class Validation {
   void finish_report() { m_report.finish(); }
 
  private:
+  void note_in_ledger(const Json& record, const ledger::FileIdentity& file,
+                      const dicom::InstanceAttributes& attributes) {
+    const std::optional<ledger::State> state = state_of_record(record);
+    const auto error = record.find("error");
+    const bool has_error = error != record.end() && error->is_object();
+    if (!state || (has_error && find_kind(string_at(*error, "code"))->exit_code == ExitCode::local_io)) {
+      return;  // it could not be read, which says nothing of the object
+    }
+    ledger::Instance row = row_of(attributes);
+    row.file = file;
+    row.state = *state;
+    if (has_error) {
+      row.error_code = string_at(*error, "code");
+      row.error_message = string_at(*error, "message");
+    } else if (*state == ledger::State::skipped) {
+      row.error_message = string_at(record, "reason");
+    } else if (*state == ledger::State::failed_permanent) {
+      put_first_finding(row, record);
+    }
+    if (*state == ledger::State::failed_permanent) {
+      row.error_class = to_string(ErrorClass::permanent);
+    }
+    if (record.contains("findings")) {
+      row.record = to_line(record);
+    }
+    m_rows.push_back(std::move(row));
+  }
+
+  // The rule that makes it invalid stands for the error.
+  static void put_first_finding(ledger::Instance& row, const Json& record) {
+    for (const std::string_view severity : {"error", "warning", "info"}) {
+      for (const Json& finding : record.value("findings", Json::array())) {
+        if (string_at(finding, "severity") == severity && !finding.contains("waived")) {
+          row.error_code = string_at(finding, "rule");
+          row.error_message = string_at(finding, "message");
+          return;
+        }
+      }
+    }
+  }
+
   Json to_record(const InventoryItem& item, Checked&& checked) {
     if (std::optional<Json> passing = record_of_passing_item(item, k_validate_tool)) {
       if (m_settings.strict && !item.skip_reason.empty()) {
@@ -501,6 +577,8 @@ class Validation {
   const Rules& m_rules;
   ValidationReport m_report;
   BatchState m_batch;
+  std::vector<ledger::Instance> m_rows;
+  std::vector<Json> m_records;  // that wait for them
   Observer::Progress m_progress{0, 0, 0, 0, "checking"};
 };
 
@@ -517,8 +595,9 @@ void validate(InputSource& source, RecordSink& sink, Observer& observer, Account
       [&]() -> std::optional<InventoryItem> {
         return stop.stop_requested() ? std::nullopt : next_counted(inventory, accounting);
       },
-      [&](InventoryItem& item) { return check(item, rules.get()); },
+      [&](InventoryItem& item) { return check(item, rules.get(), settings.ledger != nullptr); },
       [&](InventoryItem&& item, Checked&& checked) { validation.take(item, std::move(checked)); });
+  validation.flush();
   if (settings.studies) {
     validation.emit_studies();
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/ledger/ledger.hpp>
 #include <kuva/workflow/items.hpp>
 
 #include <optional>
@@ -11,10 +12,11 @@
 namespace kuva::workflow {
 
 struct ValidateSettings {
-  unsigned jobs = 0;       // threads; 0: one a processor
-  bool studies = true;     // study records at the end
-  bool strict = false;     // a skipped file counts as failed
-  bool phi_plain = false;  // patient values in findings unmasked
+  ledger::Ledger* ledger = nullptr;  // gets a row of each file; null: none
+  unsigned jobs = 0;                 // threads; 0: one a processor
+  bool studies = true;               // study records at the end
+  bool strict = false;               // a skipped file counts as failed
+  bool phi_plain = false;            // patient values in findings unmasked
   enum class FailOn { error, warning, never } fail_on = FailOn::error;
   std::string profile;               // name or file; empty: the checks of the file's structure and of the batch alone
   std::string waivers;               // a file; empty: none
@@ -33,7 +35,7 @@ void check_report(std::string_view report);
 // Memory does not grow with the number of files: the batch's state is in a temporary database.
 // With a profile its rules are applied too (kuva-profiles(5)), findings have keyword, masked value, section and hint,
 // and study records a view of the study. The summary is left to the caller. Errors: local.write, local.resource,
-// usage.profile, usage.argument.
+// usage.profile, usage.argument, ledger.*.
 void validate(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting,
               const ValidateSettings& settings, std::stop_token stop);
 

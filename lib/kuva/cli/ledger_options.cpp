@@ -1,0 +1,197 @@
+#include <kuva/cli/ledger_options.hpp>
+#include <kuva/cli/record_reader.hpp>
+#include <kuva/core/file.hpp>
+#include <kuva/core/version.hpp>
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <string_view>
+#include <unordered_set>
+
+namespace kuva::cli {
+
+namespace {
+
+constexpr const char* k_ledger_group = "Ledger";
+
+std::vector<std::string> fields_of(std::string_view line, char separator) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (const char c : line) {
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (c == separator && !quoted) {
+      fields.emplace_back();
+    } else if (c != '\r') {
+      fields.back() += c;
+    }
+  }
+  return fields;
+}
+
+// "Study Instance UID", "study_instance_uid" and "StudyInstanceUID" are one.
+std::string bare_name(std::string_view name) {
+  std::string bare;
+  for (const char c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      bare += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+  }
+  return bare;
+}
+
+// One column of a list: one value a line, or a CSV file whose first line names the column.
+std::vector<std::string> read_list(const std::string& file, const std::vector<std::string_view>& names,
+                                   const std::stop_token& stop) {
+  FileDescriptor fd(file == "-" ? ::dup(0) : ::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    throw read_error(file, errno);
+  }
+  LineReader reader(std::move(fd), file, '\n', stop);
+  std::vector<std::string> values;
+  std::size_t column = 0;
+  char separator = ',';
+  for (bool first = true; std::optional<std::string> line = reader.next(); first = false) {
+    if (first) {
+      separator = std::count(line->begin(), line->end(), ';') > std::count(line->begin(), line->end(), ',') ? ';' : ',';
+      const std::vector<std::string> heads = fields_of(*line, separator);
+      const auto found = std::find_if(heads.begin(), heads.end(), [&names](const std::string& head) {
+        return std::find(names.begin(), names.end(), bare_name(head)) != names.end();
+      });
+      if (found != heads.end()) {
+        column = static_cast<std::size_t>(found - heads.begin());
+        continue;
+      }
+      if (heads.size() > 1) {
+        throw usage_error(fmt::format("{}: its first line has no column {}", file, names.front()));
+      }
+    }
+    std::vector<std::string> fields = fields_of(*line, separator);
+    if (column < fields.size() && !fields[column].empty() && fields[column].front() != '#') {
+      values.push_back(std::move(fields[column]));
+    }
+  }
+  if (values.empty()) {
+    throw usage_error(fmt::format("{}: there is nothing in it", file));
+  }
+  return values;
+}
+
+const std::vector<std::string_view> k_study_columns{"studyinstanceuid", "studyuid", "study"};
+const std::vector<std::string_view> k_patient_columns{"patientid", "patient", "pid"};
+
+}  // namespace
+
+void add_ledger_option(CLI::App& app, LedgerOptions& options) {
+  app.add_option("--ledger", options.where,
+                 "Keep the state of the batch in a file, or in postgresql://HOST/DATABASE; the same command resumes")
+      ->type_name("WHERE")
+      ->group(k_ledger_group);
+}
+
+void add_target_ledger_options(CLI::App& app, LedgerOptions& options) {
+  add_ledger_option(app, options);
+  app.add_flag("--accept-target", options.accept_target, "The archive only moved: go on though the address is another")
+      ->group(k_ledger_group);
+}
+
+void add_batch_options(CLI::App& app, LedgerOptions& options) {
+  add_target_ledger_options(app, options);
+  const auto text = [&app](const char* name, std::string& value, const char* type, const char* description) {
+    app.add_option(name, value, description)->type_name(type)->group(k_ledger_group);
+  };
+  text("--order", options.order, "ORDER", "Of studies: as-given (default), newest, oldest, or a file that lists them");
+  text("--only", options.only, "failed[:CODE]", "Send again what failed: all of it, or with these codes (comma)");
+  text("--studies", options.studies, "FILE", "Only the studies of a list, or of a CSV file with StudyInstanceUID");
+  text("--patients", options.patients, "FILE", "Only patients of a list: PatientID, or PatientID^^^ISSUER");
+  text("--ready-command", options.ready_command, "CMD",
+       "Ask before each study: run with its Study Instance UID, exit status 0 is yes");
+  add_duration(app, "--ready-timeout", options.ready_timeout, "As long as that may take (60s)")->group(k_ledger_group);
+  add_duration(app, "--lease", options.lease, "PostgreSQL: without a sign of life for this long, others take over (2m)")
+      ->group(k_ledger_group);
+}
+
+LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target)
+    : m_session(session), m_ledger(ledger::Ledger::open(options.where, role)) {
+  ledger::RunFacts facts;
+  facts.tool = session.tool();
+  facts.version = version();
+  facts.command_line = session.command_line();
+  if (target != nullptr) {
+    facts.target = target->name;
+    facts.target_identity = fmt::format("{}@{}:{}, from {}", target->called_ae, target->endpoint.host,
+                                        target->endpoint.port, target->calling_ae);
+  }
+  m_ledger->begin_run(facts, options.accept_target);
+}
+
+LedgerRun::~LedgerRun() {
+  try {
+    const workflow::Accounting& accounting = m_session.accounting();
+    m_ledger->end_run(static_cast<int>(accounting.exit_code()), m_session.summary_so_far());
+  } catch (const std::exception& error) {
+    // A run that has no end in the ledger was cut; what failed before it has been told.
+    m_session.observer().message(workflow::Observer::Level::info, error.what());
+  }
+}
+
+void require_ledger(const LedgerOptions& options) {
+  if (!options.where.empty()) {
+    return;
+  }
+  for (const auto& [name, value] :
+       {std::pair("--order", &options.order), std::pair("--only", &options.only),
+        std::pair("--studies", &options.studies), std::pair("--patients", &options.patients),
+        std::pair("--ready-command", &options.ready_command)}) {
+    if (!value->empty()) {
+      throw usage_error(fmt::format("{} goes with --ledger", name));
+    }
+  }
+}
+
+workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop) {
+  using Order = ledger::Selection::Order;
+  workflow::SendSettings::Batch batch;
+  batch.ledger = &ledger;
+  batch.shared = ledger::Ledger::is_shared(options.where);
+  batch.ready_command = options.ready_command;
+  batch.ready_timeout = options.ready_timeout;
+  batch.lease = std::max(std::chrono::seconds(1), std::chrono::ceil<std::chrono::seconds>(options.lease));
+  ledger::Selection& selection = batch.selection;
+  if (!options.only.empty()) {
+    const std::string_view only = options.only;
+    if (only != "failed" && !only.starts_with("failed:")) {
+      throw usage_error(fmt::format("--only: '{}' is not failed or failed:CODE", only));
+    }
+    selection.only_failed = true;
+    if (only.size() > 7) {
+      selection.error_codes = fields_of(only.substr(7), ',');
+    }
+  }
+  if (!options.studies.empty()) {
+    selection.studies = read_list(options.studies, k_study_columns, stop);
+  }
+  if (!options.patients.empty()) {
+    selection.patients = read_list(options.patients, k_patient_columns, stop);
+  }
+  if (options.order == "newest") {
+    selection.order = Order::newest;
+  } else if (options.order == "oldest") {
+    selection.order = Order::oldest;
+  } else if (!options.order.empty() && options.order != "as-given") {
+    selection.order = Order::listed;
+    const std::unordered_set<std::string> chosen(selection.studies.begin(), selection.studies.end());
+    selection.studies = read_list(options.order, k_study_columns, stop);
+    if (!chosen.empty()) {
+      std::erase_if(selection.studies, [&chosen](const std::string& study) { return !chosen.contains(study); });
+    }
+  }
+  return batch;
+}
+
+}  // namespace kuva::cli

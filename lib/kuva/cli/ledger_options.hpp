@@ -1,0 +1,59 @@
+#pragma once
+
+#include <kuva/cli/tool.hpp>
+#include <kuva/ledger/ledger.hpp>
+#include <kuva/workflow/send.hpp>
+#include <kuva/workflow/target.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace kuva::cli {
+
+struct LedgerOptions {
+  std::string where;
+  bool accept_target = false;
+  // What of the ledger is sent, and when.
+  std::string order;
+  std::string only;
+  std::string studies;
+  std::string patients;
+  std::string ready_command;
+  std::chrono::milliseconds ready_timeout{60'000};
+  std::chrono::milliseconds lease{120'000};
+};
+
+// --ledger.
+void add_ledger_option(CLI::App& app, LedgerOptions& options);
+// --ledger and --accept-target.
+void add_target_ledger_options(CLI::App& app, LedgerOptions& options);
+// Those, and which of its studies are sent in which order.
+void add_batch_options(CLI::App& app, LedgerOptions& options);
+
+// A ledger that is open for one run of a tool.
+class LedgerRun {
+ public:
+  using Role = ledger::Ledger::Role;
+  // `target`: null where the tool talks to nobody. Errors: ledger.*.
+  LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target);
+  // Ends the run in the ledger, with the exit code as it is then.
+  ~LedgerRun();
+  LedgerRun(const LedgerRun&) = delete;
+  LedgerRun& operator=(const LedgerRun&) = delete;
+
+  ledger::Ledger& ledger() { return *m_ledger; }
+
+ private:
+  Session& m_session;
+  std::unique_ptr<ledger::Ledger> m_ledger;
+};
+
+// What kuva-send does with it. Errors: usage.argument, local.read (the lists).
+workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop);
+// Errors: usage.argument where an option is given that needs --ledger.
+void require_ledger(const LedgerOptions& options);
+
+}  // namespace kuva::cli

@@ -1,0 +1,309 @@
+#include <kuva/core/record.hpp>
+#include <kuva/core/time.hpp>
+#include <kuva/workflow/instance_record.hpp>
+#include <kuva/workflow/ledger_sink.hpp>
+
+#include <sys/stat.h>
+
+#include <utility>
+
+namespace kuva::workflow {
+
+namespace {
+
+std::int64_t milliseconds_at(const Json& record, const char* key) {
+  const auto store = record.find("store");
+  if (store == record.end() || !store->is_object()) {
+    return 0;
+  }
+  const auto value = store->find(key);
+  return value != store->end() && value->is_number() ? value->get<std::int64_t>() : 0;
+}
+
+ledger::Verdict verdict_of(const Json& record, ledger::State state) {
+  ledger::Verdict verdict;
+  verdict.state = state;
+  if (const auto error = record.find("error"); error != record.end() && error->is_object()) {
+    verdict.error_code = string_at(*error, "code");
+    verdict.error_class = string_at(*error, "class");
+    verdict.error_message = string_at(*error, "message");
+  }
+  const auto commit = record.find("commit");
+  if (commit != record.end() && commit->is_object()) {
+    verdict.transaction_uid = string_at(*commit, "transactionUID");
+  }
+  const auto now = std::chrono::system_clock::now();
+  const std::chrono::milliseconds took(milliseconds_at(record, "sendMs") + milliseconds_at(record, "waitMs"));
+  verdict.started = to_rfc3339(now - took);
+  verdict.ended = to_rfc3339(now);
+  return verdict;
+}
+
+std::string path_in(const Json& record) {
+  const auto path = record.find("path");
+  return path == record.end() ? std::string() : path_from_json(*path);
+}
+
+std::string_view outcome_of_state(ledger::State state) {
+  switch (state) {
+    case ledger::State::stored:
+      return outcome::stored;
+    case ledger::State::stored_with_warning:
+      return outcome::stored_with_warning;
+    case ledger::State::committed:
+      return outcome::committed;
+    case ledger::State::registered:
+      return outcome::registered;
+    case ledger::State::skipped:
+      return outcome::skipped;
+    case ledger::State::indeterminate:
+    case ledger::State::sending:
+      return outcome::indeterminate;
+    case ledger::State::valid:
+      return outcome::valid;
+    case ledger::State::failed_temporary:
+    case ledger::State::failed_permanent:
+      return outcome::failed;
+    case ledger::State::seen:
+    case ledger::State::superseded:
+      break;
+  }
+  return outcome::unsent;
+}
+
+}  // namespace
+
+LedgerSink::LedgerSink(ledger::Ledger& ledger, RecordSink& sink, std::function<void(std::exception_ptr)> on_lost)
+    : m_ledger(ledger), m_sink(sink), m_on_lost(std::move(on_lost)), m_thread([this] { run(); }) {}
+
+LedgerSink::~LedgerSink() {
+  {
+    const std::lock_guard lock(m_mutex);
+    m_ended = true;
+  }
+  m_wake.notify_all();
+  m_thread.join();
+}
+
+void LedgerSink::took(std::span<const ledger::Instance> instances) {
+  const std::lock_guard lock(m_mutex);
+  for (const ledger::Instance& instance : instances) {
+    m_taken.insert_or_assign(instance.file.path, Taken{instance.id, instance.study_instance_uid});
+    ++m_outstanding[instance.study_instance_uid];
+  }
+}
+
+void LedgerSink::emit(const Json& record) {
+  bool is_full = false;
+  {
+    const std::lock_guard lock(m_mutex);
+    Waiting waiting;
+    if (string_at(record, "type") == "instance") {
+      const auto taken = m_taken.extract(path_in(record));
+      const std::optional<ledger::State> state = state_of_record(record);
+      if (!taken.empty()) {
+        waiting.study = taken.mapped().study;
+        if (state) {
+          waiting.verdict = verdict_of(record, *state);
+          waiting.verdict->instance = taken.mapped().id;
+        } else {
+          waiting.put_back = taken.mapped().id;
+          m_put_back.insert(waiting.put_back);
+        }
+      } else if (!m_tool.empty() && state && string_at(record, "tool") == m_tool) {
+        waiting.verdict = verdict_of(record, *state);
+        waiting.verdict->path = path_in(record);
+        if (waiting.verdict->path.empty()) {
+          waiting.verdict.reset();
+        }
+      }
+    }
+    waiting.record = record;
+    m_waiting.push_back(std::move(waiting));
+    is_full = m_waiting.size() >= k_most;
+  }
+  if (is_full) {
+    flush();
+  }
+}
+
+void LedgerSink::flush() {
+  write_out();
+  const std::lock_guard lock(m_writing);
+  if (m_failure) {
+    std::rethrow_exception(m_failure);
+  }
+}
+
+std::uint64_t LedgerSink::outstanding(const std::string& study_instance_uid) const {
+  const std::lock_guard lock(m_mutex);
+  const auto found = m_outstanding.find(study_instance_uid);
+  return found == m_outstanding.end() ? 0 : found->second;
+}
+
+bool LedgerSink::was_put_back(std::int64_t instance) const {
+  const std::lock_guard lock(m_mutex);
+  return m_put_back.contains(instance);
+}
+
+void LedgerSink::wait_changed(std::chrono::milliseconds time) {
+  std::unique_lock lock(m_mutex);
+  m_changed.wait_for(lock, time);
+}
+
+void LedgerSink::run() {
+  std::unique_lock lock(m_mutex);
+  while (!m_wake.wait_for(lock, k_longest, [this] { return m_ended; })) {
+    if (!m_waiting.empty()) {
+      lock.unlock();
+      write_out();
+      lock.lock();
+    }
+  }
+}
+
+void LedgerSink::write_out() {
+  const std::lock_guard writing(m_writing);
+  std::vector<Waiting> batch;
+  {
+    const std::lock_guard lock(m_mutex);
+    batch.swap(m_waiting);
+  }
+  if (batch.empty()) {
+    return;
+  }
+  const auto note = [this](std::exception_ptr failure) {
+    if (!m_failure) {
+      m_failure = failure;
+      m_on_lost(std::move(failure));
+    }
+  };
+  if (!m_ledger_is_lost) {
+    try {
+      std::vector<ledger::Verdict> verdicts;
+      std::vector<std::int64_t> put_back;
+      for (Waiting& waiting : batch) {
+        if (waiting.verdict) {
+          verdicts.push_back(std::move(*waiting.verdict));
+        } else if (waiting.put_back != 0) {
+          put_back.push_back(waiting.put_back);
+        }
+      }
+      if (!verdicts.empty()) {
+        m_ledger.finish(verdicts);
+      }
+      if (!put_back.empty()) {
+        m_ledger.put_back(put_back);
+      }
+    } catch (...) {
+      m_ledger_is_lost = true;
+      note(std::current_exception());
+    }
+  }
+  for (const Waiting& waiting : batch) {
+    try {
+      m_sink.emit(waiting.record);
+    } catch (...) {
+      note(std::current_exception());
+    }
+  }
+  const std::lock_guard lock(m_mutex);
+  for (const Waiting& waiting : batch) {
+    const auto study = waiting.study.empty() ? m_outstanding.end() : m_outstanding.find(waiting.study);
+    if (study != m_outstanding.end() && --study->second == 0) {
+      m_outstanding.erase(study);
+    }
+  }
+  m_changed.notify_all();
+}
+
+std::optional<ledger::State> state_of_record(const Json& record) {
+  const std::string word = string_at(record, "outcome");
+  if (word == outcome::failed || word == outcome::invalid) {
+    const auto error = record.find("error");
+    if (error != record.end() && string_at(*error, "code") == kind("commit.failed.no-such-instance").code) {
+      return ledger::State::failed_temporary;  // the archive does not have it: it is to be sent (again)
+    }
+    const bool permanent =
+        error == record.end() || !error->is_object() || string_at(*error, "class") == to_string(ErrorClass::permanent);
+    return permanent ? ledger::State::failed_permanent : ledger::State::failed_temporary;
+  }
+  if (word == outcome::duplicate) {
+    return ledger::State::skipped;
+  }
+  for (const ledger::State state :
+       {ledger::State::valid, ledger::State::stored, ledger::State::stored_with_warning, ledger::State::indeterminate,
+        ledger::State::committed, ledger::State::registered, ledger::State::skipped}) {
+    if (word == outcome_of_state(state)) {
+      return state;
+    }
+  }
+  return std::nullopt;
+}
+
+Json record_of_row(const ledger::Instance& row, std::string_view tool) {
+  Json record;
+  if (!row.record.empty()) {
+    record = Json::parse(row.record, nullptr, false);
+  }
+  if (!record.is_object()) {
+    record = make_record("instance", tool, {}, false);
+  }
+  record["path"] = path_to_json(row.file.path);
+  record["size"] = row.file.size;
+  put_text(record, "StudyInstanceUID", row.study_instance_uid);
+  put_text(record, "SeriesInstanceUID", row.series_instance_uid);
+  put_text(record, "SOPInstanceUID", row.sop_instance_uid);
+  put_text(record, "SOPClassUID", row.sop_class_uid);
+  put_text(record, "TransferSyntaxUID", row.transfer_syntax_uid);
+  put_text(record, "Modality", row.modality);
+  return record;
+}
+
+Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool) {
+  const bool failed = row.state == ledger::State::failed_permanent || row.state == ledger::State::failed_temporary ||
+                      row.state == ledger::State::indeterminate || row.state == ledger::State::sending;
+  set_outcome(record, tool, outcome_of_state(row.state), !failed);
+  if (row.state == ledger::State::skipped) {
+    record["reason"] = row.error_message.empty() ? "not a DICOM object" : row.error_message;
+  }
+  if (failed) {
+    const ErrorKind* which = find_kind(row.error_code);
+    if (which != nullptr || row.error_code.empty()) {
+      set_error(record, Error(which != nullptr ? *which : kind("store.no-response"), row.error_message));
+    } else {  // a rule of kuva-validate
+      set_error(record, Error(kind("file.malformed"), row.error_code + ": " + row.error_message));
+    }
+  }
+  record["resumed"] = true;
+  return record;
+}
+
+std::optional<ledger::FileIdentity> identity_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    return std::nullopt;
+  }
+  return ledger::FileIdentity{path, static_cast<std::uint64_t>(status.st_size),
+                              std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+ledger::Instance row_of(const dicom::InstanceAttributes& attributes) {
+  ledger::Instance row;
+  row.sop_instance_uid = attributes.sop_instance_uid;
+  row.sop_class_uid = attributes.sop_class_uid;
+  row.transfer_syntax_uid = attributes.transfer_syntax_uid;
+  row.series_instance_uid = attributes.series_instance_uid;
+  row.study_instance_uid = attributes.study_instance_uid;
+  row.study_date = attributes.study_date;
+  row.patient_key = patient_key(attributes.patient_id, attributes.issuer_of_patient_id);
+  row.accession_number = attributes.accession_number;
+  row.modality = attributes.modality;
+  return row;
+}
+
+std::string patient_key(const std::string& patient_id, const std::string& issuer) {
+  return issuer.empty() ? patient_id : patient_id + "^^^" + issuer;
+}
+
+}  // namespace kuva::workflow

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <kuva/dicom/inspection.hpp>
+#include <kuva/ledger/ledger.hpp>
+#include <kuva/workflow/items.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace kuva::workflow {
+
+// Writes what became of instances into the ledger, some hundred at a time, and passes their records on only then: what
+// a record says, the ledger knows. When the ledger is lost the records go out all the same, since they are true, and
+// the run is told to stop. Thread-safe.
+class LedgerSink : public RecordSink {
+ public:
+  static constexpr std::size_t k_most = 256;                  // records that wait
+  static constexpr std::chrono::milliseconds k_longest{200};  // for as long
+
+  // `on_lost` is called once, with ledger.* (or local.write of the sink behind).
+  LedgerSink(ledger::Ledger& ledger, RecordSink& sink, std::function<void(std::exception_ptr)> on_lost);
+  ~LedgerSink() override;
+
+  // These were taken from the ledger: their records are verdicts. Those of others only pass.
+  void took(std::span<const ledger::Instance> instances);
+  // The records of every instance that this tool has decided on are verdicts, by their path. Before the first record.
+  void take_all_of(std::string_view tool) { m_tool = tool; }
+  void emit(const Json& record) override;
+  // Everything so far is in the ledger and has been passed on. Errors: ledger.*, local.write.
+  void flush();
+  // The same, when something else has failed already.
+  void leave_all() { write_out(); }
+  // Instances of the study that were taken and whose verdict is not in the ledger.
+  std::uint64_t outstanding(const std::string& study_instance_uid) const;
+  // Whether this instance was taken and not sent after all.
+  bool was_put_back(std::int64_t instance) const;
+  // Returns when something was written, or after this time.
+  void wait_changed(std::chrono::milliseconds time);
+
+ private:
+  struct Waiting {
+    Json record;
+    std::optional<ledger::Verdict> verdict;
+    std::int64_t put_back = 0;  // taken and not sent
+    std::string study;          // of one that was taken
+  };
+  struct Taken {
+    std::int64_t id;
+    std::string study;
+  };
+  void run();
+  void write_out();
+
+  ledger::Ledger& m_ledger;
+  RecordSink& m_sink;
+  std::function<void(std::exception_ptr)> m_on_lost;
+  std::string m_tool;    // of take_all_of; empty: only what was taken
+  std::mutex m_writing;  // one at a time, in order
+  std::exception_ptr m_failure;
+  bool m_ledger_is_lost = false;
+  mutable std::mutex m_mutex;
+  std::condition_variable m_wake;
+  std::condition_variable m_changed;
+  std::vector<Waiting> m_waiting;
+  std::unordered_map<std::string, Taken> m_taken;                // by path
+  std::unordered_map<std::string, std::uint64_t> m_outstanding;  // by study
+  std::unordered_set<std::int64_t> m_put_back;
+  bool m_ended = false;
+  std::thread m_thread;
+};
+
+// The state that a record's outcome means; nothing where it means none (unsent, pending, planned).
+std::optional<ledger::State> state_of_record(const Json& record);
+// A row as a record of kuva's: the one of the earlier stage if it is known, with what the row says.
+Json record_of_row(const ledger::Instance& row, std::string_view tool);
+// A row that has ended as the record that says so, with `resumed`.
+Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool);
+
+// What tells a file from an earlier one of its name; nothing where there is none (errno).
+std::optional<ledger::FileIdentity> identity_of(const std::string& path);
+// A row with what an object says of itself.
+ledger::Instance row_of(const dicom::InstanceAttributes& attributes);
+
+// How the ledger names a patient: "ID" or "ID^^^ISSUER".
+std::string patient_key(const std::string& patient_id, const std::string& issuer);
+
+}  // namespace kuva::workflow

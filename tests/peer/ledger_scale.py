@@ -1,0 +1,154 @@
+#!/usr/bin/python3
+"""A batch of very many small instances with a ledger: inventoried, sent to the sandbox, resumed. Prints seconds, rates and
+peak memory, and fails where memory grows with the batch, where the sandbox has something twice or not at all, or where
+the ledger and the sandbox's disk disagree.
+
+    tests/peer/ledger_scale.py [--instances 1000000] [--engine sqlite|postgresql] [--workers 4] [--kills 20] [--tools DIR]
+
+With postgresql the workers send at the same time, and two of them are killed with SIGKILL again and again.
+"""
+import argparse
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import harness  # noqa: E402
+import ledger_batch  # noqa: E402
+
+MOST_MEMORY = 64  # MiB, whatever the number of instances
+RESUME = 10  # seconds, for a million
+
+
+class Fault(AssertionError):
+    """A promise that was broken."""
+
+
+def check(box, uids, counts):
+    files = ledger_batch.stored_files(box)
+    answered = ledger_batch.received(box)
+    if set(files) != uids or sum(files.values()) != len(uids):
+        raise Fault(f"{len(files)} instances on the sandbox's disk, sent were {len(uids)}")
+    twice = [uid for uid, count in answered.items() if count != 1]
+    if twice:
+        raise Fault(f"{len(twice)} instances came twice, {twice[0]} for one")
+    done = sum(count for state, count in counts.items() if state in ledger_batch.DONE)
+    if done != len(files) or sum(counts.values()) != len(uids):
+        raise Fault(f"the ledger has {counts}, and {len(files)} are on the sandbox's disk")
+    return len(answered)
+
+
+def run_sqlite(directory, sandbox, target, batch, uids, tools):
+    ledger = directory / "batch.db"
+    steps = [("inventory", [tools / "kuva-validate", "--no-studies", "--ledger", ledger, batch], 0),
+             ("send", [tools / "kuva-send", *target, "--associations", "2", "--ledger", ledger, batch], 0),
+             ("resume", [tools / "kuva-send", *target, "--ledger", ledger, batch], 0)]
+    for name, arguments, expected in steps:
+        out = directory / f"{name}.ndjson"
+        code, seconds, memory = ledger_batch.run_measured(arguments, out, directory / "errors", 7200)
+        summary = ledger_batch.last_line(out)
+        print(f"{name}: {len(uids)} instances in {seconds:.1f} s, {len(uids) / seconds:.0f}/s, {memory:.0f} MiB, "
+              f"{summary['outcomes']}", flush=True)
+        if code != expected or summary["seen"] != len(uids):
+            raise Fault(f"{name} ended with {code}: {summary}; {(directory / 'errors').read_text()[-500:]}")
+        if memory > MOST_MEMORY:
+            raise Fault(f"{name} took {memory:.0f} MiB")
+        if name == "resume" and seconds > max(1.0, RESUME * len(uids) / 1e6):
+            raise Fault(f"the resume took {seconds:.1f} s")
+    return ledger_batch.counts_of(ledger)
+
+
+def run_postgres(directory, target, batch, tools, workers, kills, randomness):
+    server = ledger_batch.Postgres(directory)
+    running = {}
+    try:
+        def start(number):
+            with open(directory / f"worker-{number}.ndjson", "ab") as out, open(directory / "errors", "ab") as errors:
+                running[number] = subprocess.Popen(
+                    [tools / "kuva-send", *target, "--format", "json", "--ledger", server.url, "--lease", "4s",
+                     batch],
+                    stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=harness.TOOL_ENVIRONMENT)
+
+        started = time.monotonic()
+        for number in range(workers):
+            start(number)
+        killed = 0
+        while any(worker.poll() is None for worker in running.values()):
+            time.sleep(randomness.uniform(0.2, 1.0))
+            if killed < kills:
+                number = randomness.randrange(min(2, workers))
+                if running[number].poll() is None:
+                    running[number].kill()
+                    killed += 1
+                running[number].wait(30)
+                start(number)
+            if time.monotonic() - started > 7200:
+                raise Fault("the workers hang")
+        for number, worker in running.items():
+            if worker.returncode not in (0, 5):
+                raise Fault(f"worker {number} ended with {worker.returncode}: {(directory / 'errors').read_text()[-500:]}")
+        # What a killed one held last is taken up by whoever comes next.
+        code, _, _ = ledger_batch.run_measured([tools / "kuva-send", *target, "--format", "json", "--ledger", server.url, "--lease",
+                                                "4s"],
+                                               directory / "last.ndjson", directory / "errors", 600)
+        print(f"{workers} workers, {killed} killed: {time.monotonic() - started:.1f} s", flush=True)
+        if code != 0:
+            raise Fault(f"the last run ended with {code}: {ledger_batch.last_line(directory / 'last.ndjson')}")
+        return server.counts()
+    finally:
+        for worker in running.values():
+            harness.end(worker)
+        server.stop()
+
+
+def run(directory, options):
+    directory = pathlib.Path(directory)
+    started = time.monotonic()
+    uids = ledger_batch.make_headers_only(directory / "batch", options.instances, options.per_study)
+    print(f"made {len(uids)} instances in {time.monotonic() - started:.1f} s", flush=True)
+    sandbox = ledger_batch.Sandbox(directory / "box", options.tools, directory / "sandbox.err")
+    sandbox.make_quick()
+    sandbox.start()
+    target = ["--config", directory / "box" / "kuva.toml", "-t", "sandbox-plain"]
+    try:
+        if options.engine == "sqlite":
+            counts = run_sqlite(directory, sandbox, target, directory / "batch", uids, options.tools)
+        else:
+            counts = run_postgres(directory, target, directory / "batch", options.tools, options.workers, options.kills,
+                                  random.Random(options.seed))
+    finally:
+        sandbox.stop()
+    answered = check(directory / "box", uids, counts)
+    print(f"each of {answered} instances once at the sandbox, by its own transcript; the ledger has {json.dumps(counts)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--instances", type=int, default=1_000_000)
+    parser.add_argument("--per-study", type=int, default=1000)
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tools", type=pathlib.Path, default=harness.TOOLS)
+    options = parser.parse_args()
+    if options.engine == "postgresql" and not ledger_batch.has_postgres():
+        print("PostgreSQL 15 is not installed\n0 passed, 0 failed, 1 skipped")
+        return 125
+    with tempfile.TemporaryDirectory(prefix="kuva-ledger-") as directory:
+        try:
+            run(directory, options)
+        except AssertionError as fault:
+            print(f"{fault}\n0 passed, 1 failed, 0 skipped")
+            return 1
+    print("1 passed, 0 failed, 0 skipped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
