@@ -71,6 +71,7 @@ void add_options(CLI::App& app, kuva::cli::InputOptions& input, ValidateSettings
   app.add_flag("--strict", settings.strict, "Files that are not DICOM count as failed")->group(k_group);
   app.add_flag("--no-studies", no_studies, "No study records at the end")->group(k_group);
   kuva::cli::add_ledger_option(app, ledger);
+  kuva::cli::add_digest_option(app, ledger);
   kuva::cli::add_report_options(app, progress);
 }
 
@@ -86,12 +87,14 @@ int main(int argc, char** argv) {
       k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies, report, ledger_options); },
       [&](kuva::cli::Session& session) {
         session.report_progress(report);
+        kuva::cli::require_ledger(ledger_options);
         settings.studies = !no_studies;
         settings.phi_plain = session.options().phi_plain;
         std::optional<kuva::cli::LedgerRun> ledger;
         if (!ledger_options.where.empty()) {
           ledger.emplace(ledger_options, kuva::cli::LedgerRun::Role::inventory, session, nullptr);
           settings.ledger = &ledger->ledger();
+          settings.with_digests = ledger_options.digest;
         }
         const auto source = session.open_input(input);
         kuva::workflow::validate(*source, session.sink(), session.observer(), session.accounting(), settings,

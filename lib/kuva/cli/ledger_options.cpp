@@ -94,6 +94,12 @@ void add_ledger_option(CLI::App& app, LedgerOptions& options) {
       ->group(k_ledger_group);
 }
 
+void add_digest_option(CLI::App& app, LedgerOptions& options) {
+  app.add_flag("--digest", options.digest,
+               "Read new files whole, and keep the SHA-256 of their data sets in the ledger")
+      ->group(k_ledger_group);
+}
+
 void add_target_ledger_options(CLI::App& app, LedgerOptions& options) {
   add_ledger_option(app, options);
   app.add_flag("--accept-target", options.accept_target, "The archive only moved: go on though the address is another")
@@ -102,6 +108,7 @@ void add_target_ledger_options(CLI::App& app, LedgerOptions& options) {
 
 void add_batch_options(CLI::App& app, LedgerOptions& options) {
   add_target_ledger_options(app, options);
+  add_digest_option(app, options);
   const auto text = [&app](const char* name, std::string& value, const char* type, const char* description) {
     app.add_option(name, value, description)->type_name(type)->group(k_ledger_group);
   };
@@ -144,6 +151,9 @@ void require_ledger(const LedgerOptions& options) {
   if (!options.where.empty()) {
     return;
   }
+  if (options.digest) {
+    throw usage_error("--digest goes with --ledger");
+  }
   for (const auto& [name, value] :
        {std::pair("--order", &options.order), std::pair("--only", &options.only),
         std::pair("--studies", &options.studies), std::pair("--patients", &options.patients),
@@ -158,6 +168,7 @@ workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Led
   using Order = ledger::Selection::Order;
   workflow::SendSettings::Batch batch;
   batch.ledger = &ledger;
+  batch.with_digests = options.digest;
   batch.shared = ledger::Ledger::is_shared(options.where);
   batch.ready_command = options.ready_command;
   batch.ready_timeout = options.ready_timeout;

@@ -16,6 +16,7 @@ namespace kuva::cli {
 struct LedgerOptions {
   std::string where;
   bool accept_target = false;
+  bool digest = false;
   // What of the ledger is sent, and when.
   std::string order;
   std::string only;
@@ -28,6 +29,8 @@ struct LedgerOptions {
 
 // --ledger.
 void add_ledger_option(CLI::App& app, LedgerOptions& options);
+// --digest, of tools that take an inventory.
+void add_digest_option(CLI::App& app, LedgerOptions& options);
 // --ledger and --accept-target.
 void add_target_ledger_options(CLI::App& app, LedgerOptions& options);
 // Those, and which of its studies are sent in which order.

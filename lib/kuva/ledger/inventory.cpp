@@ -50,6 +50,16 @@ void make_clash(Instance& instance, const std::string& other_path) {
   instance.error_message = stored_text(fmt::format("another object has this SOP Instance UID: {}", other_path));
 }
 
+// Nobody can tell any more whether it is a copy.
+void make_undecided(Instance& instance, const std::string& other_path) {
+  const ErrorKind& changed = kind("file.changed");
+  instance.state = State::failed_permanent;
+  instance.error_code = changed.code;
+  instance.error_class = to_string(changed.error_class);
+  instance.error_message =
+      stored_text(fmt::format("{} had this SOP Instance UID and cannot be compared any more", other_path));
+}
+
 // The state that a second look at an unchanged file gives a row.
 bool goes_forward(const Instance& known, const Instance& given) {
   const bool open = known.state == State::seen || known.state == State::valid ||
@@ -102,7 +112,9 @@ class Recorder {
     }
   }
 
-  void decide(const Files& pair, bool same) { m_same[{pair.first.file.path, pair.second.file.path}] = same; }
+  void decide(const Files& pair, std::optional<bool> same) {
+    m_same[{pair.first.file.path, pair.second.file.path}] = same;
+  }
 
   // After it was written.
   std::vector<Instance> finish() {
@@ -237,7 +249,7 @@ class Recorder {
       return std::nullopt;
     }
     const Instance& first = other ? *other : m_plan[in_batch->second].row;
-    bool same = false;
+    std::optional<bool> same;
     if (!first.digest.empty() && !row.digest.empty()) {
       same = first.digest == row.digest;
     } else {
@@ -247,7 +259,11 @@ class Recorder {
       }
       same = decided->second;
     }
-    if (same) {
+    if (!same) {
+      make_undecided(row, first.file.path);
+      return std::nullopt;
+    }
+    if (*same) {
       make_copy(row, first.file.path);
       return std::nullopt;
     }
@@ -394,7 +410,7 @@ class Recorder {
   std::vector<Clashing> m_clashing;
   std::vector<std::optional<std::int64_t>> m_study_of;
   std::unordered_map<std::string, std::int64_t> m_new_studies;
-  std::map<Pair, bool> m_same;
+  std::map<Pair, std::optional<bool>> m_same;
 };
 
 }  // namespace
@@ -406,7 +422,7 @@ std::vector<Instance> Ledger::record(std::span<const Instance> instances, const 
   Recorder recorder(*m_impl, instances);
   // Two files are compared outside of the transaction: it may take long, and others wait for it.
   while (const auto undecided = recorder.plan_and_write()) {
-    recorder.decide(*undecided, same && same(undecided->first, undecided->second));
+    recorder.decide(*undecided, same ? same(undecided->first, undecided->second) : std::nullopt);
   }
   return recorder.finish();
 }

@@ -192,8 +192,9 @@ class Ledger {
   std::vector<std::optional<Instance>> find(std::span<const std::string> paths);
 
   // Whether two files hold the same data set; asked where a SOP Instance UID is there already under another path and
-  // a digest is missing. What it throws passes.
-  using SameDataSet = std::function<bool(const Instance& known, const Instance& added)>;
+  // a digest is missing, outside of any transaction. Nothing where it cannot be known (the added one is then
+  // failed_permanent, file.changed); `known` may be forgotten there, which asks no more. What it throws passes.
+  using SameDataSet = std::function<std::optional<bool>(const Instance& known, const Instance& added)>;
   // Files that were looked at, in one transaction. A new path gets a row; a changed file (size or mtime_ns) makes the
   // old row superseded and gets a new one; else the state goes forward among seen, valid, skipped and
   // failed_permanent, and what was sent stays as it is. A copy of a known object becomes skipped

@@ -6,10 +6,10 @@
 #include <kuva/workflow/custody.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
-#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/ledger_sink.hpp>
 #include <kuva/workflow/registration.hpp>
 #include <kuva/workflow/report_listener.hpp>
+#include <kuva/workflow/uncommitted_rows.hpp>
 
 #include <fmt/format.h>
 

@@ -1,32 +1,34 @@
 #pragma once
 
+#include <kuva/core/record.hpp>
+#include <kuva/dicom/inspection.hpp>
 #include <kuva/ledger/ledger.hpp>
-#include <kuva/workflow/items.hpp>
 
-#include <cstddef>
-#include <vector>
+#include <optional>
+#include <string>
+#include <string_view>
 
+// A ledger's rows, and what they are among records and files.
 namespace kuva::workflow {
 
-// What comes in, or, where nothing does, what the ledger has stored and not committed: as records, page by page.
-// `with_doubtful`: what is in doubt too. Not where a sender asks for it itself: it may be sending the object again
-// while the archive still says that it has none, and that answer would have it sent a third time.
-class UncommittedRows : public InputSource {
- public:
-  UncommittedRows(InputSource& given, ledger::Ledger& ledger, bool with_doubtful)
-      : m_given(given), m_ledger(ledger), m_with_doubtful(with_doubtful) {}
-  std::optional<Input> next() override;
+// The state that a record's outcome means; nothing where it means none (unsent, pending, planned).
+std::optional<ledger::State> state_of_record(const Json& record);
+// A row as a record of kuva's: the one of the earlier stage if it is known, with what the row says.
+Json record_of_row(const ledger::Instance& row, std::string_view tool);
+// A row that has ended as the record that says so, with `resumed`.
+Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool);
 
- private:
-  bool fill();
+// What tells a file from an earlier one of its name; nothing where there is none (errno).
+std::optional<ledger::FileIdentity> identity_of(const std::string& path);
+// A row with what an object says of itself.
+ledger::Instance row_of(const dicom::InstanceAttributes& attributes);
 
-  InputSource& m_given;
-  ledger::Ledger& m_ledger;
-  bool m_with_doubtful;
-  enum class Stage { unknown, given, stored, doubtful, end } m_stage = Stage::unknown;
-  ledger::Ledger::Position m_position;
-  std::vector<ledger::Instance> m_page;
-  std::size_t m_next = 0;
-};
+// How the ledger compares two files of one SOP Instance UID (Ledger::record). A known file that is not there any more
+// is forgotten where nothing of it went out; else its digest speaks, or that size and time are those of a file that
+// moved. Errors: local.read of the added one, ledger.*.
+ledger::Ledger::SameDataSet data_set_comparison(ledger::Ledger& ledger);
+
+// How the ledger names a patient: "ID" or "ID^^^ISSUER".
+std::string patient_key(const std::string& patient_id, const std::string& issuer);
 
 }  // namespace kuva::workflow

@@ -4,6 +4,7 @@
 #include <kuva/dicom/inspection.hpp>
 #include <kuva/kos/document.hpp>
 #include <kuva/workflow/instance_record.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/ledger_send.hpp>
 #include <kuva/workflow/pacing.hpp>
 
@@ -118,10 +119,7 @@ void LedgerInventory::flush() {
     }
   }
   if (!rows.empty()) {
-    const std::vector<ledger::Instance> recorded =
-        m_batch.ledger->record(rows, [](const ledger::Instance& first, const ledger::Instance& second) {
-          return same_data_set(first.file.path, second.file.path);
-        });
+    const std::vector<ledger::Instance> recorded = m_batch.ledger->record(rows, data_set_comparison(*m_batch.ledger));
     for (std::size_t i = 0; i < recorded.size(); ++i) {
       settle(files[places[i]], recorded[i], false);
     }
@@ -154,6 +152,9 @@ std::optional<ledger::Instance> LedgerInventory::look(Looked& looked) {
       row.state = looked.item.record && string_at(*looked.item.record, "outcome") == outcome::valid
                       ? ledger::State::valid
                       : ledger::State::seen;
+      if (m_batch.with_digests) {
+        row.digest = dicom::data_set_digest(looked.file.path);
+      }
     }
   } catch (const Error& error) {
     if (&error.kind() == &kind("file.not-dicom")) {

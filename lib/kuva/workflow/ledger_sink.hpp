@@ -82,19 +82,4 @@ class LedgerSink : public RecordSink {
   std::thread m_thread;
 };
 
-// The state that a record's outcome means; nothing where it means none (unsent, pending, planned).
-std::optional<ledger::State> state_of_record(const Json& record);
-// A row as a record of kuva's: the one of the earlier stage if it is known, with what the row says.
-Json record_of_row(const ledger::Instance& row, std::string_view tool);
-// A row that has ended as the record that says so, with `resumed`.
-Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool);
-
-// What tells a file from an earlier one of its name; nothing where there is none (errno).
-std::optional<ledger::FileIdentity> identity_of(const std::string& path);
-// A row with what an object says of itself.
-ledger::Instance row_of(const dicom::InstanceAttributes& attributes);
-
-// How the ledger names a patient: "ID" or "ID^^^ISSUER".
-std::string patient_key(const std::string& patient_id, const std::string& issuer);
-
 }  // namespace kuva::workflow

@@ -14,6 +14,7 @@ struct SendSettings {
   // The ledger of the batch, and what of it is sent.
   struct Batch {
     ledger::Ledger* ledger = nullptr;  // none: the input alone says what is sent
+    bool with_digests = false;         // of the data sets of new files
     bool shared = false;               // other processes send from it too: studies are leased
     std::chrono::seconds lease{120};
     ledger::Selection selection;

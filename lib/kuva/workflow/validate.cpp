@@ -8,7 +8,7 @@
 #include <kuva/workflow/failure_facts.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
-#include <kuva/workflow/ledger_sink.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/ordered_parallel.hpp>
 #include <kuva/workflow/validate.hpp>
 #include <kuva/workflow/validation_report.hpp>
@@ -31,17 +31,18 @@ using dicom::Defect;
 // What one file turned out to be.
 struct Checked {
   std::optional<ledger::FileIdentity> file;  // before it was read; with a ledger alone
+  std::string digest;                        // of the data set, where it is asked for
   std::optional<dicom::Inspection> inspection;
   std::optional<rules::Checker::Result> result;  // with a profile: the inspection's defects are in it
   std::optional<Error> error;
 };
 
-Checked check(const InventoryItem& item, const rules::Profile* profile, bool identifies) {
+Checked check(const InventoryItem& item, const rules::Profile* profile, const ValidateSettings& settings) {
   Checked checked;
   if (item.path.empty() || item.error || !item.skip_reason.empty()) {
     return checked;
   }
-  if (identifies) {
+  if (settings.ledger != nullptr) {
     checked.file = identity_of(item.path);
   }
   try {
@@ -51,6 +52,9 @@ Checked check(const InventoryItem& item, const rules::Profile* profile, bool ide
       rules::Checker checker(*profile);
       checked.inspection = dicom::inspect(item.path, &checker);
       checked.result = checker.finish(*checked.inspection);
+    }
+    if (checked.file && settings.with_digests) {
+      checked.digest = dicom::data_set_digest(item.path);
     }
   } catch (const Error& error) {
     checked.error = error;
@@ -143,17 +147,20 @@ class Validation {
         m_report(settings.reports, settings.profile) {}
 
   void take(const InventoryItem& item, Checked&& checked) {
-    const std::optional<ledger::FileIdentity> file = checked.file;
-    dicom::InstanceAttributes attributes;
-    if (file && checked.inspection) {
-      attributes = checked.inspection->header.attributes;
+    ledger::Instance row;
+    if (checked.file) {
+      if (checked.inspection) {
+        row = row_of(checked.inspection->header.attributes);
+      }
+      row.file = *checked.file;
+      row.digest = std::move(checked.digest);
     }
     Json record = to_record(item, std::move(checked));
     ++m_progress.done;
     m_report.take(record);
     if (m_settings.ledger != nullptr) {
-      if (file) {
-        note_in_ledger(record, *file, attributes);
+      if (!row.file.path.empty()) {
+        note_in_ledger(record, std::move(row));
       }
       m_records.push_back(std::move(record));
       if (m_records.size() >= k_ledger_batch) {
@@ -169,9 +176,7 @@ class Validation {
   void flush() {
     const std::vector<ledger::Instance> rows = std::exchange(m_rows, {});
     if (!rows.empty()) {
-      m_settings.ledger->record(rows, [](const ledger::Instance& known, const ledger::Instance& added) {
-        return same_data_set(known.file.path, added.file.path);
-      });
+      m_settings.ledger->record(rows, data_set_comparison(*m_settings.ledger));
     }
     for (const Json& record : std::exchange(m_records, {})) {
       m_sink.emit(record);
@@ -189,16 +194,13 @@ class Validation {
   void finish_report() { m_report.finish(); }
 
  private:
-  void note_in_ledger(const Json& record, const ledger::FileIdentity& file,
-                      const dicom::InstanceAttributes& attributes) {
+  void note_in_ledger(const Json& record, ledger::Instance row) {
     const std::optional<ledger::State> state = state_of_record(record);
     const auto error = record.find("error");
     const bool has_error = error != record.end() && error->is_object();
     if (!state || (has_error && find_kind(string_at(*error, "code"))->exit_code == ExitCode::local_io)) {
       return;  // it could not be read, which says nothing of the object
     }
-    ledger::Instance row = row_of(attributes);
-    row.file = file;
     row.state = *state;
     if (has_error) {
       row.error_code = string_at(*error, "code");
@@ -595,7 +597,7 @@ void validate(InputSource& source, RecordSink& sink, Observer& observer, Account
       [&]() -> std::optional<InventoryItem> {
         return stop.stop_requested() ? std::nullopt : next_counted(inventory, accounting);
       },
-      [&](InventoryItem& item) { return check(item, rules.get(), settings.ledger != nullptr); },
+      [&](InventoryItem& item) { return check(item, rules.get(), settings); },
       [&](InventoryItem&& item, Checked&& checked) { validation.take(item, std::move(checked)); });
   validation.flush();
   if (settings.studies) {

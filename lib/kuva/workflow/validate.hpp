@@ -13,6 +13,7 @@ namespace kuva::workflow {
 
 struct ValidateSettings {
   ledger::Ledger* ledger = nullptr;  // gets a row of each file; null: none
+  bool with_digests = false;         // in those rows: the files are read whole
   unsigned jobs = 0;                 // threads; 0: one a processor
   bool studies = true;               // study records at the end
   bool strict = false;               // a skipped file counts as failed

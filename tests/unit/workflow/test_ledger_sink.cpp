@@ -1,6 +1,7 @@
 #include "support/temporary_directory.hpp"
 
 #include <kuva/core/record.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/ledger_sink.hpp>
 
 #include <doctest/doctest.h>
