@@ -1,4 +1,5 @@
 #include <kuva/cli/environment.hpp>
+#include <kuva/cli/reconcile_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/ledger_commands.hpp>
 
@@ -19,6 +20,7 @@ constexpr kuva::cli::ToolInfo k_info{
         "  status     where the batch stands, in counts that add up, its rate and when it will be done\n"
         "  failed     what failed, by error code, with an example and what to do\n"
         "  export     its instances, as records that kuva-send takes again, or as a table\n"
+        "  reconcile  holds its studies against the archive, by number and, for a sample, by content\n"
         "  report     a page for people, with charts and the list of what failed, to print and sign\n"
         "  merge      takes over what other ledgers know\n"
         "  check      looks for damage, and brings an older ledger up to date\n"
@@ -28,20 +30,24 @@ constexpr kuva::cli::ToolInfo k_info{
         "  kuva-ledger failed --format text postgresql://archive-db/migration\n"
         "  kuva-ledger export --only failed:store.out-of-resources --again batch.ledger | kuva-send -t archive\n"
         "  kuva-ledger export --csv acceptance.csv batch.ledger\n"
+        "  kuva-ledger reconcile -t archive --sample 1 --only-differences batch.ledger\n"
         "  kuva-ledger report --html protocol.html batch.ledger\n"
         "  kuva-ledger merge all.ledger monday.ledger tuesday.ledger\n",
     .flush_each = false,
 };
 
-enum class Command { create, status, failed, export_rows, report, merge, check, vacuum };
+enum class Command { create, status, failed, export_rows, reconcile, report, merge, check, vacuum };
 
 struct Options {
   Command command = Command::status;
   std::vector<std::string> ledgers;
   std::vector<std::string> only;
+  std::vector<std::string> studies;
+  bool again = false;
   bool accept_target = false;
   kuva::workflow::LedgerExportSettings rows;
   std::string html;
+  kuva::cli::ReconcileOptions reconcile;
 };
 
 void add_options(CLI::App& app, Options& options) {
@@ -51,6 +57,7 @@ void add_options(CLI::App& app, Options& options) {
                                   {"status", Command::status},
                                   {"failed", Command::failed},
                                   {"export", Command::export_rows},
+                                  {"reconcile", Command::reconcile},
                                   {"report", Command::report},
                                   {"merge", Command::merge},
                                   {"check", Command::check},
@@ -65,28 +72,45 @@ void add_options(CLI::App& app, Options& options) {
       ->type_name("STATE[:CODE]")
       ->allow_extra_args(false)
       ->group(k_export);
-  app.add_option("--study", options.rows.study, "Instances of this study")->type_name("UID")->group(k_export);
-  app.add_flag("--again", options.rows.again, "As instances to be sent, without what became of them")->group(k_export);
+  app.add_option("--study", options.studies, "This study alone; for reconcile it may be repeated")
+      ->type_name("UID")
+      ->allow_extra_args(false)
+      ->group(k_export);
+  app.add_flag("--again", options.again, "As instances to be sent, without what became of them")->group(k_export);
   app.add_option("--csv", options.rows.csv, "Write them to a file as CSV")->type_name("FILE")->group(k_export);
   app.add_option("--html", options.html, "The page to write")->type_name("FILE")->group("Report");
   app.add_flag("--accept-target", options.accept_target, "Take over a ledger that was made for another target")
       ->group("Merge");
+  kuva::cli::add_reconcile_options(app, options.reconcile);
 }
 
 // An option of another command is a mistake where it was typed; one of the environment is not.
 void check_scopes(const CLI::App& app, Command command) {
-  const std::vector<std::pair<const char*, Command>> scopes{
-      {"--only", Command::export_rows}, {"--study", Command::export_rows}, {"--again", Command::export_rows},
-      {"--csv", Command::export_rows},  {"--html", Command::report},       {"--accept-target", Command::merge}};
+  std::vector<std::pair<const char*, std::vector<Command>>> scopes{
+      {"--only", {Command::export_rows}},
+      {"--study", {Command::export_rows, Command::reconcile}},
+      {"--again", {Command::export_rows, Command::reconcile}},
+      {"--csv", {Command::export_rows}},
+      {"--html", {Command::report}},
+      {"--accept-target", {Command::merge, Command::reconcile}}};
+  for (const char* const name : kuva::cli::reconcile_option_names()) {
+    scopes.push_back({name, {Command::reconcile}});
+  }
   for (const auto& scope : scopes) {
     const CLI::Option* const option = app.get_option(scope.first);
-    if (option->count() != 0 && scope.second != command && !kuva::cli::environment(option->get_envname().c_str())) {
+    const bool is_of_command = std::find(scope.second.begin(), scope.second.end(), command) != scope.second.end();
+    if (option->count() != 0 && !is_of_command && !kuva::cli::environment(option->get_envname().c_str())) {
       throw kuva::cli::usage_error(fmt::format("{} is no option of this command", scope.first));
     }
   }
 }
 
 void choose(Options& options) {
+  if (options.studies.size() > 1) {
+    throw kuva::cli::usage_error("kuva-ledger export takes one --study");
+  }
+  options.rows.study = options.studies.empty() ? std::string() : options.studies.front();
+  options.rows.again = options.again;
   for (const std::string& only : options.only) {
     const std::size_t colon = only.find(':');
     options.rows.states.push_back(only.substr(0, colon));
@@ -120,6 +144,11 @@ void work(kuva::cli::Session& session, Options& options) {
       choose(options);
       accounting.items_are({options.rows.csv.empty() ? "instance" : "ledger"});
       return kuva::workflow::ledger_export(where, session.sink(), accounting, options.rows, session.stop_token());
+    case Command::reconcile:
+      accounting.items_are({"reconciliation"});
+      options.reconcile.settings.studies = options.studies;
+      options.reconcile.settings.again = options.again;
+      return kuva::cli::run_reconcile(session, options.reconcile, where, options.accept_target);
     case Command::report:
       if (options.html.empty()) {
         throw kuva::cli::usage_error("kuva-ledger report takes --html FILE");

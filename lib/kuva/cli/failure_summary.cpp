@@ -47,6 +47,9 @@ std::string kind_of(const Json& record) {
   add(string_at(error, "status"));
   add(string_at(error, "failureReason"));
   add(string_at(error, "cause"));
+  if (const Json& reconcile = value_at(record, "reconcile"); reconcile.is_object()) {
+    add(string_at(reconcile, "difference"));
+  }
   if (const Json& elements = value_at(error, "offendingElements"); elements.is_array()) {
     for (const Json& element : elements) {
       add(element.is_string() ? "offending (" + element.get<std::string>() + ")" : std::string());
@@ -92,6 +95,7 @@ void FailureSummary::note(const Json& record) {
     kind.sop_instance_uid = string_at(record, "SOPInstanceUID");
     kind.message = told.is_object() ? string_at(told, "message") : std::string();
     kind.hint = error.is_object() ? string_at(error, "hint") : std::string();
+    kind.is_input = !record.contains("reconcile");
   }
 }
 
@@ -139,7 +143,7 @@ std::vector<std::string> FailureSummary::lines(std::string_view repeat) const {
     if (!kind->hint.empty()) {
       lines.push_back("  " + kind->hint);
     }
-    if (!repeat.empty() && !kind->path.empty()) {
+    if (!repeat.empty() && !kind->path.empty() && kind->is_input) {
       lines.push_back(fmt::format("  this one again: {} {}", repeat, shell_quoted(kind->path)));
     }
   }

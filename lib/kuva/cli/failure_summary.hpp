@@ -35,6 +35,7 @@ class FailureSummary {
     std::string sop_instance_uid;
     std::string message;
     std::string hint;
+    bool is_input = true;  // its file was given to the tool
   };
   std::string_view m_tool;
   mutable std::mutex m_mutex;

@@ -226,6 +226,49 @@ std::string comparison_text(const Json& record) {
   return text;
 }
 
+// Of kuva-ledger reconcile: a line a study, the sign first; an instance that differs stands below its study.
+std::string reconciliation_text(const Json& record) {
+  const auto number = [&](const char* key) { return record.contains(key) ? text_of(record, key) : std::string("?"); };
+  std::string text = fmt::format("{} {:>7} {:>7}  {}", text_of(record, "sign"), number("source"), number("archive"),
+                                 text_of(record, "StudyInstanceUID"));
+  std::string what;
+  for (const auto& [name, count] : object_at(record, "differences").items()) {
+    what += fmt::format("{}{} {}", what.empty() ? "" : ", ", to_line(count), printable(name));
+  }
+  add(text, what);
+  if (const std::uint64_t compared = number_of(object_at(record, "content"), "compared"); compared != 0) {
+    add(text, fmt::format("content of {}", compared));
+  }
+  text += "\n";
+  if (const auto attributes = record.find("attributes"); attributes != record.end() && attributes->is_array()) {
+    for (const Json& attribute : *attributes) {
+      text += fmt::format("    {}: {} | {}\n", text_of(attribute, "attribute"), text_of(attribute, "source"),
+                          text_of(attribute, "archive"));
+    }
+  }
+  return text_of(record, "sign") == "?" ? text + error_lines(record) : text;
+}
+
+std::string reconciled_instance_text(const Json& record) {
+  const Json& facts = object_at(record, "reconcile");
+  const auto path = record.find("path");
+  std::string text = fmt::format("    {} {:<15} {}", text_of(facts, "sign"), text_of(facts, "difference"),
+                                 text_of(record, "SOPInstanceUID"));
+  add(text, path == record.end() ? std::string() : printable(path_from_json(*path)));
+  text += "\n";
+  if (const auto elements = facts.find("elements"); elements != facts.end() && elements->is_array()) {
+    for (const Json& element : *elements) {
+      std::string line = fmt::format("        {} {} {}", text_of(element, "tagPath"), text_of(element, "vr"),
+                                     text_of(element, "kind"));
+      if (element.contains("sourceValue") || element.contains("archiveValue")) {
+        add(line, fmt::format("{} | {}", text_of(element, "sourceValue"), text_of(element, "archiveValue")));
+      }
+      text += line + "\n";
+    }
+  }
+  return text;
+}
+
 std::string study_line(const Json& record) {
   if (record.contains("manifests")) {
     return found_study_line(record);
@@ -514,6 +557,12 @@ std::string format_bytes(std::uint64_t bytes) {
 std::string render_text(const Json& record, bool color) {
   const std::string type = text_of(record, "type");
   std::string line;
+  if (type == "instance" && record.contains("reconcile")) {
+    return reconciled_instance_text(record);
+  }
+  if (type == "reconciliation") {
+    return reconciliation_text(record);
+  }
   if (type == "instance") {
     line = instance_line(record);
   } else if (type == "study") {

@@ -1,6 +1,5 @@
 #include <kuva/dicom/query_tags.hpp>
 #include <kuva/dimse/find.hpp>
-#include <kuva/dimse/response.hpp>
 
 #include <fmt/format.h>
 
@@ -36,7 +35,7 @@ dicom::DataSet make_instance_query(std::string_view study_instance_uid, std::str
 }
 
 FindResult find(Messenger& messenger, QueryRoot root, const dicom::DataSet& identifier, const MatchSink& sink,
-                std::chrono::milliseconds response_timeout) {
+                std::chrono::milliseconds response_timeout, const OnQuiet& on_quiet) {
   ul::Association& association = messenger.association();
   const auto& contexts = association.contexts();
   const auto context = std::find_if(contexts.begin(), contexts.end(), [root](const ul::AcceptedContext& candidate) {
@@ -58,7 +57,7 @@ FindResult find(Messenger& messenger, QueryRoot root, const dicom::DataSet& iden
   FindResult result;
   bool has_enough = false;
   for (;;) {
-    const Messenger::Message response = await_response(messenger, request, response_timeout);
+    const Messenger::Message response = await_response(messenger, request, response_timeout, {}, on_quiet);
     const Command& command = response.command;
     if (status_class(*command.status) == StatusClass::pending) {
       const dicom::DataSet match = messenger.receive_data_set(response_timeout, k_largest_match);

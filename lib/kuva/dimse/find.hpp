@@ -3,6 +3,7 @@
 #include <kuva/dicom/data_set.hpp>
 #include <kuva/dimse/messenger.hpp>
 #include <kuva/dimse/query.hpp>
+#include <kuva/dimse/response.hpp>
 #include <kuva/dimse/status.hpp>
 
 #include <chrono>
@@ -36,10 +37,11 @@ struct FindResult {
 using MatchSink = std::function<bool(const dicom::DataSet&)>;
 
 // One query from request to last response, on the context that was accepted for find_sop_class(root).
+// With `on_quiet`, that decides how long to wait for a response, and not `response_timeout`.
 // Errors: negotiate.sop-class without such a context; connection.timeout when no response comes for `response_timeout`;
 // association.*, dimse.unexpected-response (the association is then gone); the error of a failure status (status_error,
 // the association stays usable): query.*, dimse.*.
 FindResult find(Messenger& messenger, QueryRoot root, const dicom::DataSet& identifier, const MatchSink& sink,
-                std::chrono::milliseconds response_timeout);
+                std::chrono::milliseconds response_timeout, const OnQuiet& on_quiet = {});
 
 }  // namespace kuva::dimse

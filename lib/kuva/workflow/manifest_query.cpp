@@ -1,0 +1,99 @@
+#include <kuva/core/patient_id.hpp>
+#include <kuva/kos/read.hpp>
+#include <kuva/workflow/manifest_query.hpp>
+#include <kuva/workflow/query.hpp>
+#include <kuva/workflow/registry_client.hpp>
+
+#include <utility>
+
+namespace kuva::workflow {
+
+namespace {
+
+constexpr std::string_view k_issuer_mark = "^^^";
+
+}  // namespace
+
+std::string cx_of_patient_key(const std::string& patient_key, const XdsSettings& xds) {
+  const std::size_t mark = patient_key.find(k_issuer_mark);
+  const std::string id = patient_key.substr(0, mark);
+  if (mark != std::string::npos) {
+    const std::string issuer = patient_key.substr(mark + k_issuer_mark.size());
+    if (!oid_defect(issuer)) {
+      return to_cx({id, issuer});
+    }
+  }
+  PatientIdRules rules;
+  rules.hetu_authority = xds.hetu_authority;
+  rules.temporary_authority = xds.temporary_id_authority;
+  return to_cx(read_patient_id(id, rules));
+}
+
+class ManifestQuery::Discard final : public RecordSink {
+ public:
+  void emit(const Json&) override {}
+};
+
+ManifestQuery::ManifestQuery(const Target& target, std::shared_ptr<UserAssertions> assertions,
+                             std::filesystem::path directory, Observer& observer, std::stop_token stop)
+    : m_target(target),
+      m_assertions(std::move(assertions)),
+      m_directory(std::move(directory)),
+      m_observer(observer),
+      m_stop(std::move(stop)),
+      m_discard(std::make_unique<Discard>()) {
+  xds_of(m_target);
+}
+
+ManifestQuery::~ManifestQuery() = default;
+
+std::uint64_t ManifestQuery::list(const std::string& study_instance_uid, const std::string& patient_key,
+                                  const ArchiveQuery::Sink& sink) {
+  const XdsSettings& xds = xds_of(m_target);
+  QuerySettings wanted;
+  wanted.patient = cx_of_patient_key(patient_key, xds);
+  wanted.documents = false;
+  wanted.studies = {study_instance_uid};
+  wanted.home = xds.home_community;
+  RetrieveSettings settings;
+  settings.landing.directory = m_directory;
+  settings.landing.sync = Landing::Sync::none;
+  if (m_assertions) {
+    soap::CallFacts facts;
+    facts.patient = wanted.patient;
+    facts.home_community = wanted.home;
+    settings.security = UserAssertions::provider(m_assertions, std::move(facts));
+  }
+  RegistryClient registry(m_target, settings.security, {}, m_observer);
+  const QueryResult result = query(registry, wanted, m_stop);
+  if (result.error) {
+    throw Error(*result.error);
+  }
+  RetrieveRun run(*m_discard, m_observer, m_accounting, m_target, settings, m_stop);
+  XdsTransport transport(run);
+  std::uint64_t manifests = 0;
+  for (const FoundDocument& found : result.documents) {
+    if (!found.entry.is_manifest() || !found.entry.is_approved()) {
+      continue;
+    }
+    DocumentOrder order;
+    order.request = {found.entry.home, found.entry.repository_unique_id, found.entry.unique_id};
+    order.mime_type = found.entry.mime_type;
+    order.hash = found.entry.hash;
+    order.size = found.entry.size;
+    const XdsTransport::Document document = transport.fetch(order);
+    for (const kos::Reference& reference : kos::references(kos::read(document.file.path()))) {
+      if (reference.study_instance_uid == study_instance_uid) {
+        sink({reference.sop_instance_uid,
+              reference.sop_class_uid,
+              reference.series_instance_uid,
+              reference.study_instance_uid,
+              {}});
+      }
+    }
+    ++manifests;
+  }
+  return manifests;
+}
+
+}  // namespace kuva::workflow
