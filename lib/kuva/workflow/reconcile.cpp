@@ -320,6 +320,7 @@ class StudyReconciler {
     m_attributes = Json::array();
     m_content = {};
     m_asked_again = 0;
+    m_missing = 0;
     m_notes = 0;
     m_has_asked_again = false;
     m_has_rows = false;
@@ -483,13 +484,16 @@ class StudyReconciler {
         take_again(instance);
       }
     });
+    for (const ArchiveQuery::Sought& one : sought) {
+      m_missing += m_listing.find(Where::archive, one.sop_instance_uid) ? 0 : 1;
+    }
   }
 
   void take_again(const ArchiveInstance& instance) { m_asked_again += m_listing.add(Where::archive, instance) ? 1 : 0; }
 
   // A rejection note that somebody else has stored hides what it refers to, and is listed itself.
   void look_for_rejections() {
-    if (!m_archive || m_listing.count(Where::archive) >= m_tally.source + count_unmarked_notes()) {
+    if (!m_archive || m_missing == 0) {
       return;
     }
     std::vector<ArchiveInstance> notes;
@@ -512,13 +516,6 @@ class StudyReconciler {
                         m_study, error.message()));
       }
     }
-  }
-
-  std::uint64_t count_unmarked_notes() {
-    std::uint64_t notes = 0;
-    m_listing.for_each_unmarked(Where::archive, std::string(kos::k_key_object_selection),
-                                [&](const ArchiveInstance&) { ++notes; });
-    return notes;
   }
 
   void judge_rows() {
@@ -770,6 +767,7 @@ class StudyReconciler {
   Json m_attributes = Json::array();
   Content m_content;
   std::uint64_t m_asked_again = 0;
+  std::uint64_t m_missing = 0;  // still not listed then
   std::uint64_t m_notes = 0;
   bool m_has_asked_again = false;
   bool m_has_rows = false;
