@@ -92,18 +92,19 @@ class Recorder {
 
   using Files = std::pair<Instance, Instance>;  // known, added
 
-  // The pair whose equality must be known first, and then nothing was written; or nothing.
-  std::optional<Files> plan_and_write() {
+  // The pairs whose equality must be known first, and then nothing was written; or none.
+  std::vector<Files> plan_and_write() {
     const std::scoped_lock lock(m_ledger.mutex);
     for (int attempt = 1;; ++attempt) {
       try {
         Transaction transaction(*m_ledger.connection, Connection::Durability::ordinary);
-        if (auto undecided = plan()) {
-          return undecided;
+        plan();
+        if (!m_undecided.empty()) {
+          return std::move(m_undecided);
         }
         write();
         transaction.commit();
-        return std::nullopt;
+        return {};
       } catch (const Conflict& conflict) {
         if (attempt == Ledger::Impl::k_attempts) {
           throw Error(kind("ledger.in-use"), conflict.what());
@@ -133,7 +134,8 @@ class Recorder {
   }
 
  private:
-  std::optional<Files> plan() {
+  void plan() {
+    m_undecided.clear();
     m_plan.clear();
     m_by_path.clear();
     m_by_uid.clear();
@@ -144,11 +146,8 @@ class Recorder {
     const auto others = others_with_uid();
     m_plan.reserve(m_given.size());
     for (std::size_t i = 0; i < m_given.size(); ++i) {
-      if (auto undecided = plan_one(i, known[i], others[i])) {
-        return undecided;
-      }
+      plan_one(i, known[i], others[i]);
     }
-    return std::nullopt;
   }
 
   void write() {
@@ -197,8 +196,7 @@ class Recorder {
     return others;
   }
 
-  std::optional<Files> plan_one(std::size_t i, const std::optional<Instance>& known,
-                                const std::optional<Instance>& other) {
+  void plan_one(std::size_t i, const std::optional<Instance>& known, const std::optional<Instance>& other) {
     const Instance& given = m_given[i];
     Planned planned;
     planned.path = m_paths[i];
@@ -210,13 +208,13 @@ class Recorder {
       m_row_of.resize(i + 1);
       m_row_of[i] = again->second;
       m_plan.push_back(std::move(planned));
-      return std::nullopt;
+      return;
     }
     if (known && known->file == given.file) {
       planned.row = *known;
       if (!goes_forward(*known, given)) {
         keep(i, std::move(planned));
-        return std::nullopt;
+        return;
       }
       planned.action = Planned::Action::update;
       planned.row.state = given.state;
@@ -232,21 +230,18 @@ class Recorder {
       planned.row.attempts = given.attempts;
     }
     if (is_checked(i)) {
-      if (auto undecided = compare(i, planned.row, other)) {
-        return undecided;
-      }
+      compare(i, planned.row, other);
     }
     keep(i, std::move(planned));
-    return std::nullopt;
   }
 
   // Gives a row that shares its UID with another one the state that follows.
-  std::optional<Files> compare(std::size_t i, Instance& row, const std::optional<Instance>& other) {
+  void compare(std::size_t i, Instance& row, const std::optional<Instance>& other) {
     const auto in_batch = m_by_uid.find(row.sop_instance_uid);
     const bool from_batch = in_batch != m_by_uid.end();
     if (!other && !from_batch) {
       m_by_uid.emplace(row.sop_instance_uid, i);
-      return std::nullopt;
+      return;
     }
     const Instance& first = other ? *other : m_plan[in_batch->second].row;
     std::optional<bool> same;
@@ -255,17 +250,18 @@ class Recorder {
     } else {
       const auto decided = m_same.find({first.file.path, row.file.path});
       if (decided == m_same.end()) {
-        return std::pair(first, row);
+        m_undecided.emplace_back(first, row);
+        return;
       }
       same = decided->second;
     }
     if (!same) {
       make_undecided(row, first.file.path);
-      return std::nullopt;
+      return;
     }
     if (*same) {
       make_copy(row, first.file.path);
-      return std::nullopt;
+      return;
     }
     make_clash(row, first.file.path);
     if (other) {
@@ -277,7 +273,6 @@ class Recorder {
         earlier.action = Planned::Action::update;
       }
     }
-    return std::nullopt;
   }
 
   void keep(std::size_t i, Planned planned) {
@@ -403,6 +398,7 @@ class Recorder {
   std::vector<Instance> m_given;
   std::vector<std::string> m_paths;
   std::string m_now;
+  std::vector<Files> m_undecided;
   std::vector<Planned> m_plan;
   std::vector<std::size_t> m_row_of;
   std::unordered_map<std::string, std::size_t> m_by_path;
@@ -421,8 +417,10 @@ std::vector<Instance> Ledger::record(std::span<const Instance> instances, const 
   }
   Recorder recorder(*m_impl, instances);
   // Two files are compared outside of the transaction: it may take long, and others wait for it.
-  while (const auto undecided = recorder.plan_and_write()) {
-    recorder.decide(*undecided, same ? same(undecided->first, undecided->second) : std::nullopt);
+  for (auto undecided = recorder.plan_and_write(); !undecided.empty(); undecided = recorder.plan_and_write()) {
+    for (const Recorder::Files& pair : undecided) {
+      recorder.decide(pair, same ? same(pair.first, pair.second) : std::nullopt);
+    }
   }
   return recorder.finish();
 }

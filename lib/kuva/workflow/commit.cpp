@@ -6,6 +6,7 @@
 #include <kuva/workflow/custody.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/inventory.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/ledger_sink.hpp>
 #include <kuva/workflow/registration.hpp>
 #include <kuva/workflow/report_listener.hpp>
@@ -124,7 +125,7 @@ std::size_t leave_to_ledger(std::vector<Json>& records, ledger::Ledger& ledger) 
   std::vector<std::string> paths;
   for (const Json& record : records) {
     const auto path = record.find("path");
-    paths.push_back(path == record.end() ? std::string() : path_from_json(*path));
+    paths.push_back(path == record.end() ? std::string() : ledger_path(path_from_json(*path)));
   }
   const std::vector<std::optional<ledger::Instance>> known = ledger.find(paths);
   std::vector<Json> left;

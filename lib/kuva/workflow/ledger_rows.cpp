@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
+
 namespace kuva::workflow {
 
 namespace {
@@ -98,12 +100,23 @@ Json resumed_record(Json record, const ledger::Instance& row, std::string_view t
   return record;
 }
 
+std::string ledger_path(const std::string& path) {
+  if (path.empty() || path.front() == '/') {
+    return path;
+  }
+  std::string_view relative = path;
+  while (relative.starts_with("./")) {
+    relative.remove_prefix(2);
+  }
+  return (std::filesystem::current_path() / relative).string();
+}
+
 std::optional<ledger::FileIdentity> identity_of(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
     return std::nullopt;
   }
-  return ledger::FileIdentity{path, static_cast<std::uint64_t>(status.st_size),
+  return ledger::FileIdentity{ledger_path(path), static_cast<std::uint64_t>(status.st_size),
                               std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 

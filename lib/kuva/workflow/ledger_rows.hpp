@@ -18,6 +18,8 @@ Json record_of_row(const ledger::Instance& row, std::string_view tool);
 // A row that has ended as the record that says so, with `resumed`.
 Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool);
 
+// The path by which the ledger knows a file: absolute, since another run may begin elsewhere; links are not followed.
+std::string ledger_path(const std::string& path);
 // What tells a file from an earlier one of its name; nothing where there is none (errno).
 std::optional<ledger::FileIdentity> identity_of(const std::string& path);
 // A row with what an object says of itself.

@@ -193,6 +193,7 @@ void LedgerInventory::settle(Looked& looked, const ledger::Instance& row, bool r
       record.erase("resumed");
     }
   }
+  record["path"] = path_to_json(row.file.path);
   leave(record);
 }
 

@@ -83,7 +83,7 @@ void LedgerSink::emit(const Json& record) {
         }
       } else if (!m_tool.empty() && state && string_at(record, "tool") == m_tool) {
         waiting.verdict = verdict_of(record, *state);
-        waiting.verdict->path = path_in(record);
+        waiting.verdict->path = ledger_path(path_in(record));
         if (waiting.verdict->path.empty()) {
           waiting.verdict.reset();
         }
