@@ -35,6 +35,8 @@ class RecordSink {
   virtual ~RecordSink() = default;
   // Errors: local.write (stdout is gone); the run then stops.
   virtual void emit(const Json& record) = 0;
+  // The same, of a record that is no longer needed.
+  virtual void pass_on(Json&& record) { emit(record); }
 };
 
 // What people see while it runs (stderr). Thread-safe.

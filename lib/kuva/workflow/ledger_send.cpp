@@ -72,9 +72,9 @@ LedgerInventory::LedgerInventory(StoreRun& run, Accounting& accounting)
 void LedgerInventory::take(InventoryItem item) {
   if (std::optional<Json> passing = record_of_passing_item(item, k_send_tool)) {
     if (counts_as_item(item)) {
-      leave(*passing);
+      leave(*std::move(passing));
     } else {
-      m_run.emit(*passing);
+      m_run.emit(*std::move(passing));
     }
     return;
   }
@@ -91,7 +91,7 @@ void LedgerInventory::take(InventoryItem item) {
     Json record = start_record(item, k_send_tool);
     set_outcome(record, k_send_tool, outcome::failed, false);
     set_error(record, read_error(item.path, errno));
-    leave(record);
+    leave(std::move(record));
     return;
   }
   m_files.push_back({std::move(item), *file});
@@ -164,7 +164,7 @@ std::optional<ledger::Instance> LedgerInventory::look(Looked& looked) {
       Json record = start_record(looked.item, k_send_tool);
       set_outcome(record, k_send_tool, outcome::failed, false);
       set_error(record, error);
-      leave(record);
+      leave(std::move(record));
       return std::nullopt;
     } else {
       fail(error);
@@ -194,13 +194,13 @@ void LedgerInventory::settle(Looked& looked, const ledger::Instance& row, bool r
     }
   }
   record["path"] = path_to_json(row.file.path);
-  leave(record);
+  leave(std::move(record));
 }
 
-void LedgerInventory::leave(const Json& record) {
+void LedgerInventory::leave(Json record) {
   m_accounting.entered();
   ++m_left;
-  m_run.emit(record);
+  m_run.emit(std::move(record));
 }
 
 bool LedgerInventory::is_wanted(const ledger::Instance& row) const {

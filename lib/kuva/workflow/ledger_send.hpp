@@ -36,7 +36,7 @@ class LedgerInventory {
   };
   std::optional<ledger::Instance> look(Looked& looked);
   void settle(Looked& looked, const ledger::Instance& row, bool resumed);
-  void leave(const Json& record);
+  void leave(Json record);
   bool is_wanted(const ledger::Instance& row) const;
 
   StoreRun& m_run;

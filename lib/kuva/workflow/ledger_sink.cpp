@@ -64,37 +64,34 @@ void LedgerSink::took(std::span<const ledger::Instance> instances) {
   }
 }
 
-void LedgerSink::emit(const Json& record) {
-  bool is_full = false;
-  {
-    const std::lock_guard lock(m_mutex);
-    Waiting waiting;
-    if (string_at(record, "type") == "instance") {
-      const auto taken = m_taken.extract(path_in(record));
-      const std::optional<ledger::State> state = state_of_record(record);
-      if (!taken.empty()) {
-        waiting.study = taken.mapped().study;
-        if (state) {
-          waiting.verdict = verdict_of(record, *state);
-          waiting.verdict->instance = taken.mapped().id;
-        } else {
-          waiting.put_back = taken.mapped().id;
-          m_put_back.insert(waiting.put_back);
-        }
-      } else if (!m_tool.empty() && state && string_at(record, "tool") == m_tool) {
+void LedgerSink::pass_on(Json&& record) {
+  Waiting waiting;
+  std::unique_lock lock(m_mutex);
+  if (string_at(record, "type") == "instance") {
+    const auto taken = m_taken.extract(path_in(record));
+    const std::optional<ledger::State> state = state_of_record(record);
+    if (!taken.empty()) {
+      waiting.study = taken.mapped().study;
+      if (state) {
         waiting.verdict = verdict_of(record, *state);
-        waiting.verdict->path = ledger_path(path_in(record));
-        if (waiting.verdict->path.empty()) {
-          waiting.verdict.reset();
-        }
+        waiting.verdict->instance = taken.mapped().id;
+      } else {
+        waiting.put_back = taken.mapped().id;
+        m_put_back.insert(waiting.put_back);
+      }
+    } else if (!m_tool.empty() && state && string_at(record, "tool") == m_tool) {
+      waiting.verdict = verdict_of(record, *state);
+      waiting.verdict->path = ledger_path(path_in(record));
+      if (waiting.verdict->path.empty()) {
+        waiting.verdict.reset();
       }
     }
-    waiting.record = record;
-    m_waiting.push_back(std::move(waiting));
-    is_full = m_waiting.size() >= k_most;
   }
-  if (is_full) {
-    flush();
+  waiting.record = std::move(record);
+  m_waiting.push_back(std::move(waiting));
+  if (m_waiting.size() >= k_most) {
+    m_wake.notify_one();
+    m_changed.wait(lock, [this] { return m_waiting.size() < k_full; });
   }
 }
 
@@ -124,7 +121,8 @@ void LedgerSink::wait_changed(std::chrono::milliseconds time) {
 
 void LedgerSink::run() {
   std::unique_lock lock(m_mutex);
-  while (!m_wake.wait_for(lock, k_longest, [this] { return m_ended; })) {
+  while (!m_ended) {
+    m_wake.wait_for(lock, k_longest, [this] { return m_ended || m_waiting.size() >= k_most; });
     if (!m_waiting.empty()) {
       lock.unlock();
       write_out();
@@ -139,6 +137,7 @@ void LedgerSink::write_out() {
   {
     const std::lock_guard lock(m_mutex);
     batch.swap(m_waiting);
+    m_changed.notify_all();
   }
   if (batch.empty()) {
     return;

@@ -22,12 +22,13 @@
 
 namespace kuva::workflow {
 
-// Writes what became of instances into the ledger, some hundred at a time, and passes their records on only then: what
-// a record says, the ledger knows. When the ledger is lost the records go out all the same, since they are true, and
-// the run is told to stop. Thread-safe.
+// Writes what became of instances into the ledger, some hundred at a time and in a thread of its own, and passes their
+// records on only then: what a record says, the ledger knows. When the ledger is lost the records go out all the same,
+// since they are true, and the run is told to stop. Thread-safe.
 class LedgerSink : public RecordSink {
  public:
   static constexpr std::size_t k_most = 256;                  // records that wait
+  static constexpr std::size_t k_full = 4 * k_most;           // with so many the next has to wait
   static constexpr std::chrono::milliseconds k_longest{200};  // for as long
 
   // `on_lost` is called once, with ledger.* (or local.write of the sink behind).
@@ -38,7 +39,8 @@ class LedgerSink : public RecordSink {
   void took(std::span<const ledger::Instance> instances);
   // The records of every instance that this tool has decided on are verdicts, by their path. Before the first record.
   void take_all_of(std::string_view tool) { m_tool = tool; }
-  void emit(const Json& record) override;
+  void emit(const Json& record) override { pass_on(Json(record)); }
+  void pass_on(Json&& record) override;
   // Everything so far is in the ledger and has been passed on. Errors: ledger.*, local.write.
   void flush();
   // The same, when something else has failed already.

@@ -68,9 +68,9 @@ void StoreRun::rethrow_failure() {
   }
 }
 
-void StoreRun::emit(const Json& record) {
+void StoreRun::emit(Json record) {
   try {
-    m_sink.emit(record);
+    m_sink.pass_on(std::move(record));
   } catch (...) {
     fail(std::current_exception());
   }
@@ -106,7 +106,7 @@ void StoreRun::finish_with_error(StoreJob job, std::string_view state, const Err
   }
   set_outcome(job.record, k_send_tool, state, false);
   set_error(job.record, full);
-  emit(job.record);
+  emit(std::move(job.record));
   const std::lock_guard lock(m_mutex);
   ++m_progress.done;
   ++m_progress.failed;
@@ -162,12 +162,12 @@ void StoreRun::finish_unsent(StoreJob job, const std::optional<Error>& given) {
   }
   set_outcome(job.record, k_send_tool, outcome::unsent, false);
   set_error(job.record, error);
-  emit(job.record);
+  emit(std::move(job.record));
 }
 
 void StoreRun::finish_stored(StoreJob job, bool with_warning, std::uint64_t bytes) {
   set_outcome(job.record, k_send_tool, with_warning ? outcome::stored_with_warning : outcome::stored, true);
-  emit(job.record);
+  emit(std::move(job.record));
   count_ended(false);
   const std::lock_guard lock(m_mutex);
   ++m_progress.done;

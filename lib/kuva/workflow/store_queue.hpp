@@ -73,7 +73,7 @@ class StoreRun {
   void rethrow_failure();
 
   // A record leaves. When it cannot be written the run stops.
-  void emit(const Json& record);
+  void emit(Json record);
   void finish_failed(StoreJob job, const Error& error);
   void finish_indeterminate(StoreJob job, const Error& error);
   // For this reason, else for that for which the run ends.
