@@ -179,6 +179,14 @@ class Sandbox:
             self.server.stdout.close()
 
 
+def peak_memory(pid):
+    """MiB of a process that runs, at most until now; 0 where it is ending."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
 def run_measured(arguments, output, errors, seconds):
     """(exit code, seconds, MiB at most) of a tool."""
     started = time.monotonic()
@@ -186,11 +194,15 @@ def run_measured(arguments, output, errors, seconds):
         child = subprocess.Popen([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                  env=harness.TOOL_ENVIRONMENT)
     deadline = started + seconds
+    most = 0
     while True:
-        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-        if pid:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            return child.returncode, time.monotonic() - started, usage.ru_maxrss / 1024
+        # Not ru_maxrss: it counts this process as it was when the child was made.
+        try:
+            most = max(most, peak_memory(child.pid))
+        except OSError:
+            pass  # it has just ended
+        if child.poll() is not None:
+            return child.returncode, time.monotonic() - started, most
         if time.monotonic() > deadline:
             child.kill()
             raise AssertionError(f"{arguments[0]} hangs")
