@@ -1,5 +1,6 @@
 #include <kuva/cli/messages.hpp>
 #include <kuva/cli/text_renderer.hpp>
+#include <kuva/core/byte_count.hpp>
 
 #include <fmt/format.h>
 

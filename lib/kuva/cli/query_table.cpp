@@ -1,5 +1,6 @@
 #include <kuva/cli/query_table.hpp>
 #include <kuva/cli/text_renderer.hpp>
+#include <kuva/core/byte_count.hpp>
 #include <kuva/core/record.hpp>
 
 #include <fmt/format.h>

@@ -1,6 +1,7 @@
 #include <kuva/cli/options.hpp>
 #include <kuva/cli/run_reporter.hpp>
 #include <kuva/cli/text_renderer.hpp>
+#include <kuva/core/byte_count.hpp>
 #include <kuva/core/file.hpp>
 
 #include <fmt/format.h>

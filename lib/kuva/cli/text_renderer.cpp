@@ -1,4 +1,5 @@
 #include <kuva/cli/text_renderer.hpp>
+#include <kuva/core/byte_count.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/transfer_syntax.hpp>
 #include <kuva/dicom/uid.hpp>
@@ -541,17 +542,6 @@ std::string printable(std::string_view text) {
   }
   const std::string quoted = to_line(Json(shown));
   return Json::parse(quoted).get<std::string>();
-}
-
-std::string format_bytes(std::uint64_t bytes) {
-  static constexpr std::array<std::string_view, 5> k_units{"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 999.95 && unit + 1 < k_units.size()) {
-    value /= 1000;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, k_units[unit]);
 }
 
 std::string render_text(const Json& record, bool color) {

@@ -13,7 +13,4 @@ std::string printable(std::string_view text);
 // A record as people read it: one line, and lines below it for its error and findings. Ends with a newline.
 std::string render_text(const Json& record, bool color);
 
-// "1.5 MB": powers of 1000.
-std::string format_bytes(std::uint64_t bytes);
-
 }  // namespace kuva::cli

@@ -66,14 +66,15 @@ class RunningListener final : public Listener {
   void accept() {
     while (std::shared_ptr<net::Incoming> incoming = m_listener->accept(Deadline::never())) {
       join_finished();
-      if (const auto error = admit(std::move(incoming))) {
+      // It is told before the connection ends with `incoming`: who is cut off may ask why at once.
+      if (const auto error = admit(incoming)) {
         report(*error, m_count);
       }
     }
   }
 
   // Why the connection is closed at once; nothing when it is served. The next one may find room again.
-  std::optional<Error> admit(std::shared_ptr<net::Incoming> incoming) {
+  std::optional<Error> admit(const std::shared_ptr<net::Incoming>& incoming) {
     const std::lock_guard lock(m_mutex);
     ++m_count;
     if (m_open.size() >= m_settings.connections) {
@@ -83,7 +84,7 @@ class RunningListener final : public Listener {
     }
     const auto open = m_open.emplace(m_open.end());
     open->number = m_count;
-    open->incoming = std::move(incoming);
+    open->incoming = incoming;
     try {
       open->thread = std::thread([this, open] { serve(open); });
     } catch (const std::system_error& error) {

@@ -1,3 +1,4 @@
+#include <kuva/core/byte_count.hpp>
 #include <kuva/core/digest.hpp>
 #include <kuva/core/error_catalogue.hpp>
 #include <kuva/core/file.hpp>
@@ -76,8 +77,6 @@ std::string grouped(std::uint64_t number) {
   }
   return text;
 }
-
-std::string gigabytes(std::uint64_t bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9); }
 
 struct Day {
   std::string name;
@@ -189,10 +188,10 @@ void write_counts(AtomicFile& page, const Json& status) {
     page.write(fmt::format("<tr><td>{}</td><td class=\"n\">{}</td></tr>\n", part.second,
                            grouped(status["progress"][part.first].get<std::uint64_t>())));
   }
-  page.write(
-      fmt::format("<tr class=\"sum\"><td>files found, the sum of these</td><td class=\"n\">{}</td></tr>\n"
-                  "<tr><td>their bytes</td><td class=\"n\">{}</td></tr></table>\n",
-                  grouped(status["instances"].get<std::uint64_t>()), gigabytes(status["bytes"].get<std::uint64_t>())));
+  page.write(fmt::format(
+      "<tr class=\"sum\"><td>files found, the sum of these</td><td class=\"n\">{}</td></tr>\n"
+      "<tr><td>their bytes</td><td class=\"n\">{}</td></tr></table>\n",
+      grouped(status["instances"].get<std::uint64_t>()), format_bytes(status["bytes"].get<std::uint64_t>())));
   const Json& studies = status["studies"];
   page.write(fmt::format("<p>{} studies: {} with nothing left to do, {} with failed instances.</p>\n",
                          grouped(studies["total"].get<std::uint64_t>()), grouped(studies["done"].get<std::uint64_t>()),
@@ -215,7 +214,7 @@ void write_charts(AtomicFile& page, Ledger& ledger) {
         "with a warning<svg class=\"key\"><rect class=\"bad\" width=\"99\" height=\"99\"/></svg>failed</p>\n");
     page.write(upright_bars(progress, "progress by day", grouped));
     page.write("<h2>Throughput</h2>\n<p>Bytes stored on a day.</p>\n");
-    page.write(upright_bars(throughput, "bytes by day", gigabytes));
+    page.write(upright_bars(throughput, "bytes by day", format_bytes));
   }
   const auto failures = ledger.failures();
   page.write("<h2>Failures by cause</h2>\n");

@@ -41,10 +41,3 @@ TEST_CASE("study, summary and what is not known") {
   CHECK(render_text(Json::parse(R"({"type":"instance","outcome":5,"findings":3,"error":"x","store":[]})"), false) ==
         "5                   \n");
 }
-
-TEST_CASE("bytes") {
-  CHECK(kuva::cli::format_bytes(0) == "0 B");
-  CHECK(kuva::cli::format_bytes(999) == "999 B");
-  CHECK(kuva::cli::format_bytes(999'999) == "1.0 MB");
-  CHECK(kuva::cli::format_bytes(5'368'709'120) == "5.4 GB");
-}
