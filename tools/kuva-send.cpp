@@ -76,7 +76,6 @@ int main(int argc, char** argv) {
           return;
         }
         session.report_progress(report);
-        kuva::cli::require_ledger(ledger_options);
         input.optional = !ledger_options.where.empty();
         const auto source = session.open_input(input);
         const auto destination = session.target(target);

@@ -87,7 +87,6 @@ int main(int argc, char** argv) {
       k_info, argc, argv, [&](CLI::App& app) { add_options(app, input, settings, no_studies, report, ledger_options); },
       [&](kuva::cli::Session& session) {
         session.report_progress(report);
-        kuva::cli::require_ledger(ledger_options);
         settings.studies = !no_studies;
         settings.phi_plain = session.options().phi_plain;
         std::optional<kuva::cli::LedgerRun> ledger;

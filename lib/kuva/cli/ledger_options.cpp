@@ -1,3 +1,4 @@
+#include <kuva/cli/csv.hpp>
 #include <kuva/cli/ledger_options.hpp>
 #include <kuva/cli/record_reader.hpp>
 #include <kuva/core/file.hpp>
@@ -19,20 +20,7 @@ namespace {
 
 constexpr const char* k_ledger_group = "Ledger";
 
-std::vector<std::string> fields_of(std::string_view line, char separator) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (const char c : line) {
-    if (c == '"') {
-      quoted = !quoted;
-    } else if (c == separator && !quoted) {
-      fields.emplace_back();
-    } else if (c != '\r') {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
+void of_ledger(CLI::App& app, CLI::Option* option) { option->group(k_ledger_group)->needs(app.get_option("--ledger")); }
 
 // "Study Instance UID", "study_instance_uid" and "StudyInstanceUID" are one.
 std::string bare_name(std::string_view name) {
@@ -53,27 +41,41 @@ std::vector<std::string> read_list(const std::string& file, const std::vector<st
     throw read_error(file, errno);
   }
   LineReader reader(std::move(fd), file, '\n', stop);
+  const auto next_line = [&reader] {
+    std::optional<std::string> line = reader.next();
+    if (line && line->ends_with('\r')) {
+      line->pop_back();
+    }
+    if (line && reader.line_number() == 1 && line->starts_with("\xEF\xBB\xBF")) {
+      line->erase(0, 3);
+    }
+    return line;
+  };
   std::vector<std::string> values;
   std::size_t column = 0;
   char separator = ',';
-  for (bool first = true; std::optional<std::string> line = reader.next(); first = false) {
+  for (bool first = true; std::optional<std::string> line = next_line(); first = false) {
     if (first) {
-      separator = std::count(line->begin(), line->end(), ';') > std::count(line->begin(), line->end(), ',') ? ';' : ',';
-      const std::vector<std::string> heads = fields_of(*line, separator);
-      const auto found = std::find_if(heads.begin(), heads.end(), [&names](const std::string& head) {
+      separator = csv_separator(*line);
+    }
+    std::optional<std::vector<std::string>> fields = csv_fields(*std::move(line), separator, next_line);
+    if (!fields) {
+      throw usage_error(fmt::format("{}: line {} ends inside of quotation marks", file, reader.line_number()));
+    }
+    if (first) {
+      const auto found = std::find_if(fields->begin(), fields->end(), [&names](const std::string& head) {
         return std::find(names.begin(), names.end(), bare_name(head)) != names.end();
       });
-      if (found != heads.end()) {
-        column = static_cast<std::size_t>(found - heads.begin());
+      if (found != fields->end()) {
+        column = static_cast<std::size_t>(found - fields->begin());
         continue;
       }
-      if (heads.size() > 1) {
+      if (fields->size() > 1) {
         throw usage_error(fmt::format("{}: its first line has no column {}", file, names.front()));
       }
     }
-    std::vector<std::string> fields = fields_of(*line, separator);
-    if (column < fields.size() && !fields[column].empty() && fields[column].front() != '#') {
-      values.push_back(std::move(fields[column]));
+    if (column < fields->size() && !(*fields)[column].empty() && (*fields)[column].front() != '#') {
+      values.push_back(std::move((*fields)[column]));
     }
   }
   if (values.empty()) {
@@ -88,29 +90,34 @@ const std::vector<std::string_view> k_patient_columns{"patientid", "patient", "p
 }  // namespace
 
 void add_ledger_option(CLI::App& app, LedgerOptions& options) {
-  app.add_option("--ledger", options.where,
-                 "Keep the state of the batch in a file, or in postgresql://HOST/DATABASE; the same command resumes")
-      ->type_name("WHERE")
-      ->group(k_ledger_group);
+  CLI::Option* const ledger =
+      app.add_option(
+             "--ledger", options.where,
+             "Keep the state of the batch in a file, or in postgresql://HOST/DATABASE; the same command resumes")
+          ->type_name("WHERE")
+          ->group(k_ledger_group);
+  // A plan would have to write the ledger.
+  if (CLI::Option* const dry_run = app.get_option_no_throw("--dry-run")) {
+    ledger->excludes(dry_run);
+  }
 }
 
 void add_digest_option(CLI::App& app, LedgerOptions& options) {
-  app.add_flag("--digest", options.digest,
-               "Read new files whole, and keep the SHA-256 of their data sets in the ledger")
-      ->group(k_ledger_group);
+  of_ledger(app, app.add_flag("--digest", options.digest,
+                              "Read new files whole, and keep the SHA-256 of their data sets in the ledger"));
 }
 
 void add_target_ledger_options(CLI::App& app, LedgerOptions& options) {
   add_ledger_option(app, options);
-  app.add_flag("--accept-target", options.accept_target, "The archive only moved: go on though the address is another")
-      ->group(k_ledger_group);
+  of_ledger(app, app.add_flag("--accept-target", options.accept_target,
+                              "The archive only moved: go on though the address is another"));
 }
 
 void add_batch_options(CLI::App& app, LedgerOptions& options) {
   add_target_ledger_options(app, options);
   add_digest_option(app, options);
   const auto text = [&app](const char* name, std::string& value, const char* type, const char* description) {
-    app.add_option(name, value, description)->type_name(type)->group(k_ledger_group);
+    of_ledger(app, app.add_option(name, value, description)->type_name(type));
   };
   text("--order", options.order, "ORDER", "Of studies: as-given (default), newest, oldest, or a file that lists them");
   text("--only", options.only, "failed[:CODE]", "Send again what failed: all of it, or with these codes (comma)");
@@ -118,9 +125,9 @@ void add_batch_options(CLI::App& app, LedgerOptions& options) {
   text("--patients", options.patients, "FILE", "Only patients of a list: PatientID, or PatientID^^^ISSUER");
   text("--ready-command", options.ready_command, "CMD",
        "Ask before each study: run with its Study Instance UID, exit status 0 is yes");
-  add_duration(app, "--ready-timeout", options.ready_timeout, "As long as that may take (60s)")->group(k_ledger_group);
-  add_duration(app, "--lease", options.lease, "PostgreSQL: without a sign of life for this long, others take over (2m)")
-      ->group(k_ledger_group);
+  of_ledger(app, add_duration(app, "--ready-timeout", options.ready_timeout, "As long as that may take (60s)"));
+  of_ledger(app, add_duration(app, "--lease", options.lease,
+                              "PostgreSQL: without a sign of life for this long, others take over (2m)"));
 }
 
 LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target)
@@ -147,23 +154,6 @@ LedgerRun::~LedgerRun() {
   }
 }
 
-void require_ledger(const LedgerOptions& options) {
-  if (!options.where.empty()) {
-    return;
-  }
-  if (options.digest) {
-    throw usage_error("--digest goes with --ledger");
-  }
-  for (const auto& [name, value] :
-       {std::pair("--order", &options.order), std::pair("--only", &options.only),
-        std::pair("--studies", &options.studies), std::pair("--patients", &options.patients),
-        std::pair("--ready-command", &options.ready_command)}) {
-    if (!value->empty()) {
-      throw usage_error(fmt::format("{} goes with --ledger", name));
-    }
-  }
-}
-
 workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop) {
   using Order = ledger::Selection::Order;
   workflow::SendSettings::Batch batch;
@@ -181,7 +171,7 @@ workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Led
     }
     selection.only_failed = true;
     if (only.size() > 7) {
-      selection.error_codes = fields_of(only.substr(7), ',');
+      selection.error_codes = CLI::detail::split(std::string(only.substr(7)), ',');
     }
   }
   if (!options.studies.empty()) {

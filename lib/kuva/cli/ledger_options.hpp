@@ -27,9 +27,9 @@ struct LedgerOptions {
   std::chrono::milliseconds lease{120'000};
 };
 
-// --ledger.
+// --ledger; not with --dry-run, where there is that already.
 void add_ledger_option(CLI::App& app, LedgerOptions& options);
-// --digest, of tools that take an inventory.
+// --digest, of tools that take an inventory. It and all below need --ledger.
 void add_digest_option(CLI::App& app, LedgerOptions& options);
 // --ledger and --accept-target.
 void add_target_ledger_options(CLI::App& app, LedgerOptions& options);
@@ -56,7 +56,5 @@ class LedgerRun {
 
 // What kuva-send does with it. Errors: usage.argument, local.read (the lists).
 workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop);
-// Errors: usage.argument where an option is given that needs --ledger.
-void require_ledger(const LedgerOptions& options);
 
 }  // namespace kuva::cli

@@ -1,3 +1,4 @@
+#include <kuva/cli/csv.hpp>
 #include <kuva/cli/row_reader.hpp>
 #include <kuva/core/record.hpp>
 
@@ -48,38 +49,12 @@ std::optional<std::string> RowReader::line() {
   return text;
 }
 
-std::vector<std::string> RowReader::csv_fields(std::string text) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (std::size_t i = 0;; ++i) {
-    if (i == text.size()) {
-      if (!quoted) {
-        return fields;
-      }
-      auto more = line();
-      if (!more || text.size() + more->size() > LineReader::k_line_limit) {
-        throw row_error(*m_reader, "ends inside of quotation marks");
-      }
-      text += "\n" + *more;
-    }
-    const char c = text[i];
-    if (quoted) {
-      if (c != '"') {
-        fields.back().push_back(c);
-      } else if (i + 1 < text.size() && text[i + 1] == '"') {
-        fields.back().push_back('"');
-        ++i;
-      } else {
-        quoted = false;
-      }
-    } else if (c == '"' && fields.back().empty()) {
-      quoted = true;
-    } else if (c == m_separator) {
-      fields.emplace_back();
-    } else {
-      fields.back().push_back(c);
-    }
+std::vector<std::string> RowReader::fields_of(std::string text) {
+  auto fields = csv_fields(std::move(text), m_separator, [this] { return line(); });
+  if (!fields) {
+    throw row_error(*m_reader, "ends inside of quotation marks");
   }
+  return *std::move(fields);
 }
 
 workflow::Row RowReader::json_row(const std::string& text) const {
@@ -123,8 +98,8 @@ std::optional<workflow::Row> RowReader::next() {
     if (m_columns.empty() && !m_is_json) {
       m_is_json = text->front() == '{';
       if (!m_is_json) {
-        m_separator = text->find(';') != std::string::npos && text->find(',') == std::string::npos ? ';' : ',';
-        m_columns = csv_fields(*text);
+        m_separator = csv_separator(*text);
+        m_columns = fields_of(*text);
         auto sorted = m_columns;
         std::sort(sorted.begin(), sorted.end());
         if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
@@ -139,7 +114,7 @@ std::optional<workflow::Row> RowReader::next() {
     if (m_is_json) {
       row = json_row(*text);
     } else {
-      std::vector<std::string> fields = csv_fields(*text);
+      std::vector<std::string> fields = fields_of(*text);
       if (fields.size() != m_columns.size()) {
         throw row_error(*m_reader,
                         fmt::format("has {} fields, and the first line names {}", fields.size(), m_columns.size()));

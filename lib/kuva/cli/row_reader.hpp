@@ -24,7 +24,7 @@ class RowReader : public workflow::RowSource {
   std::optional<std::string> line();
   workflow::Row json_row(const std::string& text) const;
   // Fields of a record that may go over several lines.
-  std::vector<std::string> csv_fields(std::string text);
+  std::vector<std::string> fields_of(std::string text);
 
   std::vector<std::string> m_paths;
   std::size_t m_next = 0;

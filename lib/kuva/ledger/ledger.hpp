@@ -48,6 +48,7 @@ struct Instance {
   std::string updated;          // RFC 3339 UTC; for people, nothing is decided by it
   std::string transaction_uid;  // of storage commitment
   std::string record;           // JSON of what an earlier stage said besides; may be empty
+  std::string run;              // the last one that took it or decided on it
 };
 
 // What became of an instance that was taken, or asked about.

@@ -44,6 +44,7 @@ Instance instance_of(const Row& row) {
   instance.updated = row.text(19);
   instance.transaction_uid = row.text(20);
   instance.record = row.text(21);
+  instance.run = row.text(22);
   return instance;
 }
 

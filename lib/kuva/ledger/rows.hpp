@@ -12,9 +12,10 @@ namespace kuva::ledger {
 inline constexpr std::string_view k_instance_columns =
     "i.id, i.path, i.size, i.mtime_ns, i.digest, i.sop_instance_uid, i.sop_class_uid, i.transfer_syntax_uid,"
     " i.series_instance_uid, s.study_instance_uid, s.study_date, s.patient_key, s.accession_number, i.modality,"
-    " i.state, i.error_code, i.error_class, i.error_message, i.attempts, i.updated, i.transaction_uid, i.record";
+    " i.state, i.error_code, i.error_class, i.error_message, i.attempts, i.updated, i.transaction_uid, i.record,"
+    " i.run";
 inline constexpr std::string_view k_instance_tables = "instance i LEFT JOIN study s ON s.id = i.study";
-inline constexpr int k_instance_column_count = 22;
+inline constexpr int k_instance_column_count = 23;
 
 Instance instance_of(const Row& row);
 State state_of(std::string_view text);

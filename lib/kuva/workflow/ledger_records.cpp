@@ -2,6 +2,7 @@
 #include <kuva/core/record.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/ledger_records.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 
 #include <array>
 #include <utility>
@@ -145,46 +146,11 @@ Json failure_record(const ledger::FailureGroup& group) {
   return record;
 }
 
-std::string_view outcome_of(State state) {
-  switch (state) {
-    case State::seen:
-      return outcome::unsent;
-    case State::valid:
-      return outcome::valid;
-    case State::sending:
-    case State::indeterminate:
-      return outcome::indeterminate;
-    case State::stored:
-      return outcome::stored;
-    case State::stored_with_warning:
-      return outcome::stored_with_warning;
-    case State::committed:
-      return outcome::committed;
-    case State::registered:
-      return outcome::registered;
-    case State::failed_temporary:
-    case State::failed_permanent:
-      return outcome::failed;
-    case State::skipped:
-    case State::superseded:
-      return outcome::skipped;
-  }
-  return {};
-}
-
 Json instance_record(const ledger::Instance& instance, std::string_view tool, bool again) {
-  const bool failed = instance.state == State::failed_temporary || instance.state == State::failed_permanent ||
-                      instance.state == State::sending || instance.state == State::indeterminate;
+  const bool failed = is_told_as_failed(instance.state);
   Json record = again ? make_record("instance", tool, outcome::valid, true)
                       : make_record("instance", tool, outcome_of(instance.state), !failed);
-  record["path"] = path_to_json(instance.file.path);
-  record["size"] = instance.file.size;
-  put_text(record, "StudyInstanceUID", instance.study_instance_uid);
-  put_text(record, "SeriesInstanceUID", instance.series_instance_uid);
-  put_text(record, "SOPInstanceUID", instance.sop_instance_uid);
-  put_text(record, "SOPClassUID", instance.sop_class_uid);
-  put_text(record, "TransferSyntaxUID", instance.transfer_syntax_uid);
-  put_text(record, "Modality", instance.modality);
+  put_instance(record, instance);
   if (again) {
     return record;
   }
@@ -199,12 +165,7 @@ Json instance_record(const ledger::Instance& instance, std::string_view tool, bo
   put_text(state, "digest", instance.digest);
   record["ledger"] = std::move(state);
   if (failed) {
-    const ErrorKind* known = find_kind(instance.error_code);
-    if (known == nullptr) {
-      known = &kind("store.no-response");
-    }
-    const Error error(*known, instance.error_message);
-    record["error"] = error.to_json();
+    record["error"] = failure_of(instance).to_json();
   }
   return record;
 }

@@ -16,9 +16,6 @@ Json ledger_status_record(ledger::Ledger& ledger, const std::string& name);
 // A group of failures.
 Json failure_record(const ledger::FailureGroup& group);
 
-// The outcome that a state is in a record.
-std::string_view outcome_of(ledger::State state);
-
 // An instance as the stages write it. `again`: as one that was found valid, whatever became of it.
 Json instance_record(const ledger::Instance& instance, std::string_view tool, bool again);
 

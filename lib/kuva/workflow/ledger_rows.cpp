@@ -1,16 +1,47 @@
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/ledger_rows.hpp>
 
+#include <fmt/format.h>
+
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
 
 namespace kuva::workflow {
 
 namespace {
 
-std::string_view outcome_of_state(ledger::State state) {
+constexpr std::string_view k_issuer_mark = "^^^";
+
+bool has_gone_out(ledger::State state) {
+  return state != ledger::State::seen && state != ledger::State::valid && state != ledger::State::failed_temporary &&
+         state != ledger::State::failed_permanent;
+}
+
+// What the two files hold now; nothing where that of the known one cannot be read, or is another object.
+std::optional<bool> compare_data_sets(const ledger::Instance& known, const ledger::Instance& added) {
+  try {
+    if (dicom::read_header(known.file.path).attributes.sop_instance_uid != known.sop_instance_uid) {
+      return std::nullopt;
+    }
+    return dicom::has_same_data_set(known.file.path, added.file.path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+std::string_view outcome_of(ledger::State state) {
   switch (state) {
+    case ledger::State::seen:
+      return outcome::unsent;
+    case ledger::State::valid:
+      return outcome::valid;
+    case ledger::State::sending:
+    case ledger::State::indeterminate:
+      return outcome::indeterminate;
     case ledger::State::stored:
       return outcome::stored;
     case ledger::State::stored_with_warning:
@@ -19,24 +50,39 @@ std::string_view outcome_of_state(ledger::State state) {
       return outcome::committed;
     case ledger::State::registered:
       return outcome::registered;
-    case ledger::State::skipped:
-      return outcome::skipped;
-    case ledger::State::indeterminate:
-    case ledger::State::sending:
-      return outcome::indeterminate;
-    case ledger::State::valid:
-      return outcome::valid;
     case ledger::State::failed_temporary:
     case ledger::State::failed_permanent:
       return outcome::failed;
-    case ledger::State::seen:
+    case ledger::State::skipped:
     case ledger::State::superseded:
-      break;
+      return outcome::skipped;
   }
-  return outcome::unsent;
+  return {};
 }
 
-}  // namespace
+bool is_told_as_failed(ledger::State state) {
+  return state == ledger::State::failed_permanent || state == ledger::State::failed_temporary ||
+         state == ledger::State::indeterminate || state == ledger::State::sending;
+}
+
+void put_instance(Json& record, const ledger::Instance& row) {
+  record["path"] = path_to_json(row.file.path);
+  record["size"] = row.file.size;
+  put_text(record, "StudyInstanceUID", row.study_instance_uid);
+  put_text(record, "SeriesInstanceUID", row.series_instance_uid);
+  put_text(record, "SOPInstanceUID", row.sop_instance_uid);
+  put_text(record, "SOPClassUID", row.sop_class_uid);
+  put_text(record, "TransferSyntaxUID", row.transfer_syntax_uid);
+  put_text(record, "Modality", row.modality);
+}
+
+Error failure_of(const ledger::Instance& row) {
+  const ErrorKind* const known = find_kind(row.error_code);
+  if (known != nullptr || row.error_code.empty()) {
+    return Error(known != nullptr ? *known : kind("store.no-response"), row.error_message);
+  }
+  return Error(kind("file.malformed"), row.error_code + ": " + row.error_message);  // a rule of kuva-validate
+}
 
 std::optional<ledger::State> state_of_record(const Json& record) {
   const std::string word = string_at(record, "outcome");
@@ -55,7 +101,7 @@ std::optional<ledger::State> state_of_record(const Json& record) {
   for (const ledger::State state :
        {ledger::State::valid, ledger::State::stored, ledger::State::stored_with_warning, ledger::State::indeterminate,
         ledger::State::committed, ledger::State::registered, ledger::State::skipped}) {
-    if (word == outcome_of_state(state)) {
+    if (word == outcome_of(state)) {
       return state;
     }
   }
@@ -70,31 +116,18 @@ Json record_of_row(const ledger::Instance& row, std::string_view tool) {
   if (!record.is_object()) {
     record = make_record("instance", tool, {}, false);
   }
-  record["path"] = path_to_json(row.file.path);
-  record["size"] = row.file.size;
-  put_text(record, "StudyInstanceUID", row.study_instance_uid);
-  put_text(record, "SeriesInstanceUID", row.series_instance_uid);
-  put_text(record, "SOPInstanceUID", row.sop_instance_uid);
-  put_text(record, "SOPClassUID", row.sop_class_uid);
-  put_text(record, "TransferSyntaxUID", row.transfer_syntax_uid);
-  put_text(record, "Modality", row.modality);
+  put_instance(record, row);
   return record;
 }
 
 Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool) {
-  const bool failed = row.state == ledger::State::failed_permanent || row.state == ledger::State::failed_temporary ||
-                      row.state == ledger::State::indeterminate || row.state == ledger::State::sending;
-  set_outcome(record, tool, outcome_of_state(row.state), !failed);
+  const bool failed = is_told_as_failed(row.state);
+  set_outcome(record, tool, outcome_of(row.state), !failed);
   if (row.state == ledger::State::skipped) {
     record["reason"] = row.error_message.empty() ? "not a DICOM object" : row.error_message;
   }
   if (failed) {
-    const ErrorKind* which = find_kind(row.error_code);
-    if (which != nullptr || row.error_code.empty()) {
-      set_error(record, Error(which != nullptr ? *which : kind("store.no-response"), row.error_message));
-    } else {  // a rule of kuva-validate
-      set_error(record, Error(kind("file.malformed"), row.error_code + ": " + row.error_message));
-    }
+    set_error(record, failure_of(row));
   }
   record["resumed"] = true;
   return record;
@@ -136,28 +169,38 @@ ledger::Instance row_of(const dicom::InstanceAttributes& attributes) {
 
 ledger::Ledger::SameDataSet data_set_comparison(ledger::Ledger& ledger) {
   return [&ledger](const ledger::Instance& known, const ledger::Instance& added) -> std::optional<bool> {
-    if (identity_of(known.file.path) == known.file) {
-      return dicom::has_same_data_set(known.file.path, added.file.path);
+    const std::optional<ledger::FileIdentity> there = identity_of(known.file.path);
+    const bool is_gone = !there && (errno == ENOENT || errno == ENOTDIR);
+    if (there && *there == known.file) {
+      return compare_data_sets(known, added);
     }
-    const bool went_out = known.state != ledger::State::seen && known.state != ledger::State::valid &&
-                          known.state != ledger::State::failed_temporary &&
-                          known.state != ledger::State::failed_permanent;
-    if (!went_out) {
+    if (has_gone_out(known.state)) {
+      if (!known.digest.empty()) {
+        return known.digest == dicom::data_set_digest(added.file.path);
+      }
+      if (is_gone && known.file.size == added.file.size && known.file.mtime_ns == added.file.mtime_ns) {
+        return true;
+      }
+      return std::nullopt;
+    }
+    if (is_gone) {
       ledger.forget({&known.file.path, 1});
       return std::nullopt;
     }
-    if (!known.digest.empty()) {
-      return known.digest == dicom::data_set_digest(added.file.path);
-    }
-    if (known.file.size == added.file.size && known.file.mtime_ns == added.file.mtime_ns) {
-      return true;
-    }
-    return std::nullopt;
+    return there ? compare_data_sets(known, added) : std::nullopt;
   };
 }
 
 std::string patient_key(const std::string& patient_id, const std::string& issuer) {
-  return issuer.empty() ? patient_id : patient_id + "^^^" + issuer;
+  return issuer.empty() ? patient_id : fmt::format("{}{}{}", patient_id, k_issuer_mark, issuer);
+}
+
+PatientKey split_patient_key(std::string_view key) {
+  const std::size_t mark = key.find(k_issuer_mark);
+  if (mark == std::string_view::npos) {
+    return {std::string(key), {}};
+  }
+  return {std::string(key.substr(0, mark)), std::string(key.substr(mark + k_issuer_mark.size()))};
 }
 
 }  // namespace kuva::workflow

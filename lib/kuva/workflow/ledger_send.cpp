@@ -216,8 +216,7 @@ LedgerDispatcher::LedgerDispatcher(StoreRun& run, LedgerSink& sink, Accounting& 
       m_queues(queues),
       m_batch(run.settings().batch),
       m_ledger(*m_batch.ledger),
-      m_slots(queues.size()),
-      m_started(to_rfc3339(std::chrono::system_clock::now())) {}
+      m_slots(queues.size()) {}
 
 void LedgerDispatcher::work() {
   while (!m_run.ending() && !m_run.given_up()) {
@@ -432,8 +431,7 @@ void LedgerDispatcher::let_leave(const ledger::Filter& filter, const Error& reas
     }
     for (const ledger::Instance& row : rows) {
       const bool is_told = filter.study_instance_uid.empty() && m_not_ready.contains(row.study_instance_uid);
-      // What this run has tried has left.
-      const bool has_left = m_sink.was_put_back(row.id) || (row.attempts != 0 && row.updated >= m_started);
+      const bool has_left = row.run == m_ledger.run_id();
       if (is_told || has_left || (!studies.empty() && !studies.contains(row.study_instance_uid)) ||
           (!patients.empty() && !patients.contains(row.patient_key))) {
         continue;

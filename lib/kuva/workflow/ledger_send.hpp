@@ -86,7 +86,6 @@ class LedgerDispatcher {
   std::vector<std::optional<Held>> m_slots;  // one a worker
   std::vector<ledger::Study> m_draining;     // all of it is with the workers
   std::unordered_set<std::string> m_not_ready;
-  std::string m_started;  // RFC 3339
   bool m_is_at_end = false;
   std::chrono::steady_clock::time_point m_next_pass{};
   std::chrono::steady_clock::time_point m_next_renewal{};

@@ -77,7 +77,6 @@ void LedgerSink::pass_on(Json&& record) {
         waiting.verdict->instance = taken.mapped().id;
       } else {
         waiting.put_back = taken.mapped().id;
-        m_put_back.insert(waiting.put_back);
       }
     } else if (!m_tool.empty() && state && string_at(record, "tool") == m_tool) {
       waiting.verdict = verdict_of(record, *state);
@@ -107,11 +106,6 @@ std::uint64_t LedgerSink::outstanding(const std::string& study_instance_uid) con
   const std::lock_guard lock(m_mutex);
   const auto found = m_outstanding.find(study_instance_uid);
   return found == m_outstanding.end() ? 0 : found->second;
-}
-
-bool LedgerSink::was_put_back(std::int64_t instance) const {
-  const std::lock_guard lock(m_mutex);
-  return m_put_back.contains(instance);
 }
 
 void LedgerSink::wait_changed(std::chrono::milliseconds time) {

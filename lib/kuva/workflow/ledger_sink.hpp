@@ -17,7 +17,6 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace kuva::workflow {
@@ -47,8 +46,6 @@ class LedgerSink : public RecordSink {
   void leave_all() { write_out(); }
   // Instances of the study that were taken and whose verdict is not in the ledger.
   std::uint64_t outstanding(const std::string& study_instance_uid) const;
-  // Whether this instance was taken and not sent after all.
-  bool was_put_back(std::int64_t instance) const;
   // Returns when something was written, or after this time.
   void wait_changed(std::chrono::milliseconds time);
 
@@ -79,7 +76,6 @@ class LedgerSink : public RecordSink {
   std::vector<Waiting> m_waiting;
   std::unordered_map<std::string, Taken> m_taken;                // by path
   std::unordered_map<std::string, std::uint64_t> m_outstanding;  // by study
-  std::unordered_set<std::int64_t> m_put_back;
   bool m_ended = false;
   std::thread m_thread;
 };

@@ -1,5 +1,6 @@
 #include <kuva/core/patient_id.hpp>
 #include <kuva/kos/read.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/manifest_query.hpp>
 #include <kuva/workflow/query.hpp>
 #include <kuva/workflow/registry_client.hpp>
@@ -8,25 +9,15 @@
 
 namespace kuva::workflow {
 
-namespace {
-
-constexpr std::string_view k_issuer_mark = "^^^";
-
-}  // namespace
-
 std::string cx_of_patient_key(const std::string& patient_key, const XdsSettings& xds) {
-  const std::size_t mark = patient_key.find(k_issuer_mark);
-  const std::string id = patient_key.substr(0, mark);
-  if (mark != std::string::npos) {
-    const std::string issuer = patient_key.substr(mark + k_issuer_mark.size());
-    if (!oid_defect(issuer)) {
-      return to_cx({id, issuer});
-    }
+  const PatientKey key = split_patient_key(patient_key);
+  if (!key.issuer.empty() && !oid_defect(key.issuer)) {
+    return to_cx({key.patient_id, key.issuer});
   }
   PatientIdRules rules;
   rules.hetu_authority = xds.hetu_authority;
   rules.temporary_authority = xds.temporary_id_authority;
-  return to_cx(read_patient_id(id, rules));
+  return to_cx(read_patient_id(key.patient_id, rules));
 }
 
 class ManifestQuery::Discard final : public RecordSink {

@@ -3,6 +3,7 @@
 #include <kuva/kos/read.hpp>
 #include <kuva/workflow/instance_record.hpp>
 #include <kuva/workflow/ledger_records.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/manifest_query.hpp>
 #include <kuva/workflow/reconcile.hpp>
 #include <kuva/workflow/registry_client.hpp>
@@ -428,8 +429,7 @@ class StudyReconciler {
     if (!there) {
       return;
     }
-    const std::size_t mark = m_of_ledger.patient_key.find("^^^");
-    const std::string issuer = mark == std::string::npos ? std::string() : m_of_ledger.patient_key.substr(mark + 3);
+    const PatientKey patient = split_patient_key(m_of_ledger.patient_key);
     const auto compare = [this](const char* keyword, const std::string& here, const std::optional<std::string>& value) {
       if (!value || *value == here) {
         return;
@@ -440,10 +440,10 @@ class StudyReconciler {
                                   {"archive", plain || value->empty() ? *value : "***"}});
       ++m_tally.attributes;
     };
-    compare("PatientID", m_of_ledger.patient_key.substr(0, mark), there->patient_id);
+    compare("PatientID", patient.patient_id, there->patient_id);
     // Archives give an issuer of their own to patients that came without one.
-    if (!issuer.empty() && there->issuer_of_patient_id && !there->issuer_of_patient_id->empty()) {
-      compare("IssuerOfPatientID", issuer, there->issuer_of_patient_id);
+    if (!patient.issuer.empty() && there->issuer_of_patient_id && !there->issuer_of_patient_id->empty()) {
+      compare("IssuerOfPatientID", patient.issuer, there->issuer_of_patient_id);
     }
     compare("AccessionNumber", m_of_ledger.accession_number, there->accession_number);
     compare("StudyDate", m_of_ledger.study_date, there->study_date);

@@ -2,11 +2,10 @@
 #include <kuva/core/file.hpp>
 #include <kuva/core/record.hpp>
 #include <kuva/workflow/instance_record.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/sample_check.hpp>
 
 #include <fmt/format.h>
-
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -163,12 +162,11 @@ SampleCheck::Verdict SampleCheck::compare_one(const ledger::Instance& instance, 
     return {std::nullopt, arrived.error};
   }
   try {
-    struct stat status {};
-    if (::stat(instance.file.path.c_str(), &status) != 0) {
+    const std::optional<ledger::FileIdentity> file = identity_of(instance.file.path);
+    if (!file) {
       throw read_error(instance.file.path, errno);
     }
-    if (static_cast<std::uint64_t>(status.st_size) != instance.file.size ||
-        status.st_mtim.tv_sec * std::int64_t{1'000'000'000} + status.st_mtim.tv_nsec != instance.file.mtime_ns) {
+    if (*file != instance.file) {
       throw Error(kind("file.changed"), "the file is no longer the one that was sent");
     }
     return {dicom::compare_objects(instance.file.path, arrived.path, m_settings.comparison), std::nullopt};

@@ -1,5 +1,6 @@
 #include <kuva/core/record.hpp>
 #include <kuva/workflow/ledger_rows.hpp>
+#include <kuva/workflow/store_queue.hpp>
 #include <kuva/workflow/uncommitted_rows.hpp>
 
 namespace kuva::workflow {
@@ -26,7 +27,7 @@ std::optional<Input> UncommittedRows::next() {
   }
   const ledger::Instance& row = m_page[m_next++];
   Input input;
-  input.record = resumed_record(record_of_row(row, "kuva-send"), row, "kuva-send");
+  input.record = resumed_record(record_of_row(row, k_send_tool), row, k_send_tool);
   input.record->erase("resumed");
   return input;
 }
