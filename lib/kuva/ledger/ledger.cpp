@@ -160,6 +160,10 @@ void Ledger::begin_run(const RunFacts& facts, bool accept_target) {
          text_or_null(facts.command_line), text_or_null(facts.target), text_or_null(facts.target_identity),
          text_or_null(facts.configuration_digest), text_or_null(host), static_cast<std::int64_t>(::getpid()),
          std::string_view(now)});
+    // Which run is the last one no clock tells.
+    connection.run(
+        "INSERT INTO meta (key, value) VALUES ('last_run', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {std::string_view(id)});
   });
   m_run = id;
   m_impl->tool = facts.tool;

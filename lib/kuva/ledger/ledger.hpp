@@ -246,6 +246,7 @@ class Ledger {
   std::vector<FailureGroup> failures();
   // Of the last attempts, up to `attempts`.
   Rate rate(std::uint64_t attempts = 10'000);
+  // First the one that was begun last, then by the times at which they began.
   std::vector<Run> runs(std::size_t latest);
   std::string target_identity();
 

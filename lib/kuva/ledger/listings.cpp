@@ -221,8 +221,9 @@ std::vector<Run> Ledger::runs(std::size_t latest) {
   std::vector<Run> runs;
   m_impl->connection->run(
       "SELECT id, tool, version, command_line, target, target_identity, configuration_digest, started, ended, host, "
-      "pid,"
-      " exit_code, summary FROM run ORDER BY started DESC, id DESC LIMIT $1",
+      "pid, exit_code, summary FROM run"
+      " ORDER BY CASE WHEN id = (SELECT value FROM meta WHERE key = 'last_run') THEN 0 ELSE 1 END, started DESC, id DESC"
+      " LIMIT $1",
       {static_cast<std::int64_t>(latest)}, [&](std::size_t, const Row& row) {
         Run run{text_at(row, 0), text_at(row, 1), text_at(row, 2), text_at(row, 3), text_at(row, 4),
                 text_at(row, 5), text_at(row, 6), text_at(row, 7), text_at(row, 8), text_at(row, 9),
