@@ -33,8 +33,26 @@ RecordWriter::RecordWriter(Settings settings) : m_settings(std::move(settings)) 
   }
 }
 
-void RecordWriter::emit(const Json& record) {
-  write(m_settings.text ? render_text(record, m_settings.color) : to_line(record) + "\n");
+void RecordWriter::emit(const Json& record) { write(text_of(record)); }
+
+void RecordWriter::emit_all(std::span<const Json> records) {
+  const std::lock_guard lock(m_mutex);
+  if (m_failure) {
+    throw *m_failure;
+  }
+  for (const Json& record : records) {
+    m_buffer += text_of(record);
+    if (m_buffer.size() >= k_block) {
+      flush();
+    }
+  }
+  if (m_settings.flush_each) {
+    flush();
+  }
+}
+
+std::string RecordWriter::text_of(const Json& record) const {
+  return m_settings.text ? render_text(record, m_settings.color) : to_line(record) + "\n";
 }
 
 void RecordWriter::write(std::string_view line) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace kuva::cli {
@@ -27,6 +28,7 @@ class RecordWriter : public workflow::RecordSink {
   explicit RecordWriter(Settings settings);
 
   void emit(const Json& record) override;
+  void emit_all(std::span<const Json> records) override;
   // Text as it is.
   void write(std::string_view text);
   // Writes what is left, closes, and gives a file its name. After this nothing can be emitted.
@@ -35,6 +37,7 @@ class RecordWriter : public workflow::RecordSink {
   bool failed();
 
  private:
+  std::string text_of(const Json& record) const;
   void flush();
   void write_out(std::string_view text);
 

@@ -173,6 +173,21 @@ void Session::CountedSink::emit(const Json& record) {
   m_session.emit(record);
 }
 
+void Session::CountedSink::emit_all(std::span<const Json> records) {
+  for (const Json& record : records) {
+    m_session.m_accounting.left(record);
+    m_session.m_failures.note(record);
+  }
+  if (!m_session.m_document) {
+    m_session.m_writer->emit_all(records);
+  }
+  if (m_session.m_bundle) {
+    for (const Json& record : records) {
+      m_session.m_bundle->note(record);
+    }
+  }
+}
+
 void Session::write_document(const Json& document) { m_writer->write(to_line(document) + "\n"); }
 
 void Session::emit(const Json& record) {

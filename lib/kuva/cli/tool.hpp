@@ -77,6 +77,7 @@ class Session {
    public:
     explicit CountedSink(Session& session) : m_session(session) {}
     void emit(const Json& record) override;
+    void emit_all(std::span<const Json> records) override;
 
    private:
     Session& m_session;

@@ -241,6 +241,7 @@ class Ledger {
   std::vector<Attempt> next_attempts(Position& position, std::size_t count);
 
   std::vector<StateCount> counts();  // of every state, superseded too
+  std::uint64_t waiting();           // instances that are to be sent, or to be settled and then sent
   StudyCounts study_counts();
   std::vector<DayCount> days();
   std::vector<FailureGroup> failures();

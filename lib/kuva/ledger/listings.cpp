@@ -115,6 +115,17 @@ std::vector<Attempt> Ledger::next_attempts(Position& position, std::size_t count
   return page;
 }
 
+std::uint64_t Ledger::waiting() {
+  const std::scoped_lock lock(m_impl->mutex);
+  std::uint64_t instances = 0;
+  // The words of an index.
+  m_impl->connection->run(
+      "SELECT count(*) FROM instance"
+      " WHERE state IN ('seen', 'valid', 'sending', 'indeterminate', 'failed-temporary')",
+      {}, [&](std::size_t, const Row& row) { instances = count_at(row, 0); });
+  return instances;
+}
+
 std::vector<StateCount> Ledger::counts() {
   const std::scoped_lock lock(m_impl->mutex);
   std::vector<StateCount> counts;

@@ -90,7 +90,7 @@ std::optional<InventoryItem> Inventory::next() {
         path = m_stack.back()->next();
       } catch (const Error& error) {
         m_stack.pop_back();
-        return InventoryItem{{}, {}, error, {}};
+        return InventoryItem{{}, {}, error, {}, {}};
       }
       if (!path) {
         m_stack.pop_back();
@@ -108,7 +108,7 @@ std::optional<InventoryItem> Inventory::next() {
       if (&error.kind() != &kind("stream.record")) {
         throw;
       }
-      return InventoryItem{{}, {}, error, {}};
+      return InventoryItem{{}, {}, error, {}, {}};
     }
     if (!input) {
       return std::nullopt;
@@ -135,28 +135,34 @@ std::optional<InventoryItem> Inventory::enter(std::string path, bool given) {
   struct stat status {};
   // A link to a directory is followed only where the user named it: a walk must end.
   if (::lstat(path.c_str(), &status) != 0) {
-    return InventoryItem{path, {}, read_error(path, errno), {}};
+    return InventoryItem{path, {}, read_error(path, errno), {}, {}};
   }
   if (S_ISLNK(status.st_mode)) {
     if (::stat(path.c_str(), &status) != 0) {
-      return InventoryItem{path, {}, read_error(path, errno), {}};
+      return InventoryItem{path, {}, read_error(path, errno), {}, {}};
     }
     if (S_ISDIR(status.st_mode) && !given) {
-      return InventoryItem{path, {}, {}, "symbolic link to a directory"};
+      return InventoryItem{path, {}, {}, "symbolic link to a directory", {}};
     }
   }
   if (S_ISDIR(status.st_mode)) {
     try {
       m_stack.push_back(std::make_unique<Directory>(path));
     } catch (const Error& error) {
-      return InventoryItem{path, {}, error, {}};
+      return InventoryItem{path, {}, error, {}, {}};
     }
     return std::nullopt;
   }
   if (!S_ISREG(status.st_mode)) {
-    return InventoryItem{path, {}, {}, "not a regular file"};
+    return InventoryItem{path, {}, {}, "not a regular file", {}};
   }
-  return InventoryItem{std::move(path), {}, {}, {}};
+  return InventoryItem{
+      std::move(path),
+      {},
+      {},
+      {},
+      InventoryItem::Facts{static_cast<std::uint64_t>(status.st_size),
+                           std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec}};
 }
 
 std::optional<Json> record_of_passing_item(const InventoryItem& item, std::string_view tool) {

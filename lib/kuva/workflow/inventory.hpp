@@ -2,6 +2,7 @@
 
 #include <kuva/workflow/items.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,12 @@ struct InventoryItem {
   std::optional<Json> record;  // the earlier stage's record, if it came from one
   std::optional<Error> error;  // the path cannot be read, or a line was not a record
   std::string skip_reason;     // not a regular file
+  // Of a file that was found by walking or given by its path, as it was then.
+  struct Facts {
+    std::uint64_t size = 0;     // bytes
+    std::int64_t mtime_ns = 0;  // since 1970
+  };
+  std::optional<Facts> facts;
 };
 
 // Turns input into files. Directories are walked: sorted by name, symbolic links to files followed, to directories not,

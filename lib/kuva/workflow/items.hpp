@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,12 @@ class RecordSink {
   virtual void emit(const Json& record) = 0;
   // The same, of a record that is no longer needed.
   virtual void pass_on(Json&& record) { emit(record); }
+  // Several, which leave together.
+  virtual void emit_all(std::span<const Json> records) {
+    for (const Json& record : records) {
+      emit(record);
+    }
+  }
 };
 
 // What people see while it runs (stderr). Thread-safe.

@@ -120,16 +120,24 @@ Json record_of_row(const ledger::Instance& row, std::string_view tool) {
   return record;
 }
 
-Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool) {
+Json ended_record(Json record, const ledger::Instance& row, std::string_view tool) {
   const bool failed = is_told_as_failed(row.state);
-  set_outcome(record, tool, outcome_of(row.state), !failed);
+  if (record.is_null() && row.record.empty()) {
+    record = make_record("instance", tool, outcome_of(row.state), !failed);
+    put_instance(record, row);
+  } else {
+    if (record.is_null()) {
+      record = record_of_row(row, tool);
+    }
+    set_outcome(record, tool, outcome_of(row.state), !failed);
+    record["path"] = path_to_json(row.file.path);
+  }
   if (row.state == ledger::State::skipped) {
     record["reason"] = row.error_message.empty() ? "not a DICOM object" : row.error_message;
   }
   if (failed) {
     set_error(record, failure_of(row));
   }
-  record["resumed"] = true;
   return record;
 }
 
@@ -141,7 +149,13 @@ std::string ledger_path(const std::string& path) {
   while (relative.starts_with("./")) {
     relative.remove_prefix(2);
   }
-  return (std::filesystem::current_path() / relative).string();
+  // No tool leaves the directory in which it began.
+  static const std::string k_directory = std::filesystem::current_path().string();
+  std::string absolute = k_directory;
+  if (!absolute.ends_with('/')) {
+    absolute += '/';
+  }
+  return absolute.append(relative);
 }
 
 std::optional<ledger::FileIdentity> identity_of(const std::string& path) {
@@ -151,6 +165,13 @@ std::optional<ledger::FileIdentity> identity_of(const std::string& path) {
   }
   return ledger::FileIdentity{ledger_path(path), static_cast<std::uint64_t>(status.st_size),
                               std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+std::optional<ledger::FileIdentity> identity_of(const InventoryItem& item) {
+  if (item.facts) {
+    return ledger::FileIdentity{ledger_path(item.path), item.facts->size, item.facts->mtime_ns};
+  }
+  return identity_of(item.path);
 }
 
 ledger::Instance row_of(const dicom::InstanceAttributes& attributes) {

@@ -3,6 +3,7 @@
 #include <kuva/core/record.hpp>
 #include <kuva/dicom/inspection.hpp>
 #include <kuva/ledger/ledger.hpp>
+#include <kuva/workflow/inventory.hpp>
 
 #include <optional>
 #include <string>
@@ -23,13 +24,15 @@ void put_instance(Json& record, const ledger::Instance& row);
 Error failure_of(const ledger::Instance& row);
 // A row as a record of kuva's: the one of the earlier stage if it is known, with what the row says.
 Json record_of_row(const ledger::Instance& row, std::string_view tool);
-// A row that has ended as the record that says so, with `resumed`.
-Json resumed_record(Json record, const ledger::Instance& row, std::string_view tool);
+// A row that has ended as the record that says so: `record` is what came in of it, null where nothing did.
+Json ended_record(Json record, const ledger::Instance& row, std::string_view tool);
 
 // The path by which the ledger knows a file: absolute, since another run may begin elsewhere; links are not followed.
 std::string ledger_path(const std::string& path);
 // What tells a file from an earlier one of its name; nothing where there is none (errno).
 std::optional<ledger::FileIdentity> identity_of(const std::string& path);
+// The same of a file that was just found.
+std::optional<ledger::FileIdentity> identity_of(const InventoryItem& item);
 // A row with what an object says of itself.
 ledger::Instance row_of(const dicom::InstanceAttributes& attributes);
 

@@ -62,8 +62,9 @@ ledger::Filter waiting_rows(const ledger::Selection& selection) {
 
 }  // namespace
 
-LedgerInventory::LedgerInventory(StoreRun& run, Accounting& accounting)
+LedgerInventory::LedgerInventory(StoreRun& run, LedgerSink& sink, Accounting& accounting)
     : m_run(run),
+      m_sink(sink),
       m_accounting(accounting),
       m_batch(run.settings().batch),
       m_studies(m_batch.selection.studies.begin(), m_batch.selection.studies.end()),
@@ -86,7 +87,7 @@ void LedgerInventory::take(InventoryItem item) {
     m_run.finish_unsent(std::move(job));
     return;
   }
-  const std::optional<ledger::FileIdentity> file = identity_of(item.path);
+  const std::optional<ledger::FileIdentity> file = identity_of(item);
   if (!file) {
     Json record = start_record(item, k_send_tool);
     set_outcome(record, k_send_tool, outcome::failed, false);
@@ -107,23 +108,24 @@ void LedgerInventory::flush() {
   for (const Looked& each : files) {
     paths.push_back(each.file.path);
   }
-  const std::vector<std::optional<ledger::Instance>> known = m_batch.ledger->find(paths);
+  std::vector<std::optional<ledger::Instance>> known = m_batch.ledger->find(paths);
   std::vector<ledger::Instance> rows;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (known[i] && known[i]->file == files[i].file) {
-      settle(files[i], *known[i], true);
+      settle(files[i], *std::move(known[i]), true);
     } else if (std::optional<ledger::Instance> row = look(files[i])) {
       rows.push_back(std::move(*row));
       places.push_back(i);
     }
   }
   if (!rows.empty()) {
-    const std::vector<ledger::Instance> recorded = m_batch.ledger->record(rows, data_set_comparison(*m_batch.ledger));
+    std::vector<ledger::Instance> recorded = m_batch.ledger->record(rows, data_set_comparison(*m_batch.ledger));
     for (std::size_t i = 0; i < recorded.size(); ++i) {
-      settle(files[places[i]], recorded[i], false);
+      settle(files[places[i]], std::move(recorded[i]), false);
     }
   }
+  m_sink.leave(std::exchange(m_leaving, {}), k_send_tool);
   m_progress.done += files.size();
   m_progress.seen = m_progress.done;
   m_run.observer().progress(m_progress);
@@ -178,23 +180,25 @@ std::optional<ledger::Instance> LedgerInventory::look(Looked& looked) {
 }
 
 // What is to be sent waits for the second part; all else leaves.
-void LedgerInventory::settle(Looked& looked, const ledger::Instance& row, bool resumed) {
+void LedgerInventory::settle(Looked& looked, ledger::Instance&& row, bool is_known) {
+  using Why = LedgerSink::Left::Why;
   const bool is_wanted_here = is_wanted(row);
   if (is_wanted_here && is_to_be_sent(row, m_batch.selection)) {
     return;
   }
-  Json record = looked.item.record ? std::move(*looked.item.record) : record_of_row(row, k_send_tool);
+  m_accounting.entered();
+  ++m_left;
+  LedgerSink::Left left;
   if (!is_wanted_here || !ledger::is_done_for_sending(row.state)) {
-    set_outcome(record, k_send_tool, outcome::skipped, true);
-    record["reason"] = "not selected";
+    left.why = Why::not_selected;
   } else {
-    record = resumed_record(std::move(record), row, k_send_tool);
-    if (!resumed) {
-      record.erase("resumed");
-    }
+    left.why = is_known ? Why::resumed : Why::ended;
   }
-  record["path"] = path_to_json(row.file.path);
-  leave(std::move(record));
+  left.row = std::move(row);
+  if (looked.item.record) {
+    left.record = std::move(*looked.item.record);
+  }
+  m_leaving.push_back(std::move(left));
 }
 
 void LedgerInventory::leave(Json record) {

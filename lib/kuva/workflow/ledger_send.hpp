@@ -21,7 +21,7 @@ namespace kuva::workflow {
 // again, and where nothing is left to do for it its record leaves at once, with `resumed`.
 class LedgerInventory {
  public:
-  LedgerInventory(StoreRun& run, Accounting& accounting);
+  LedgerInventory(StoreRun& run, LedgerSink& sink, Accounting& accounting);
 
   void take(InventoryItem item);
   // What was taken so far is in the ledger.
@@ -35,16 +35,18 @@ class LedgerInventory {
     ledger::FileIdentity file;
   };
   std::optional<ledger::Instance> look(Looked& looked);
-  void settle(Looked& looked, const ledger::Instance& row, bool resumed);
+  void settle(Looked& looked, ledger::Instance&& row, bool is_known);
   void leave(Json record);
   bool is_wanted(const ledger::Instance& row) const;
 
   StoreRun& m_run;
+  LedgerSink& m_sink;
   Accounting& m_accounting;
   const SendSettings::Batch& m_batch;
   std::unordered_set<std::string> m_studies;
   std::unordered_set<std::string> m_patients;
   std::vector<Looked> m_files;
+  std::vector<LedgerSink::Left> m_leaving;
   std::uint64_t m_left = 0;
   Observer::Progress m_progress{0, 0, 0, 0, "inventory", 0};
 };

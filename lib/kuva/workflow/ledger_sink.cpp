@@ -37,6 +37,21 @@ ledger::Verdict verdict_of(const Json& record, ledger::State state) {
   return verdict;
 }
 
+Json record_of(LedgerSink::Left&& left, std::string_view tool) {
+  if (left.why != LedgerSink::Left::Why::not_selected) {
+    Json record = ended_record(std::move(left.record), left.row, tool);
+    if (left.why == LedgerSink::Left::Why::resumed) {
+      record["resumed"] = true;
+    }
+    return record;
+  }
+  Json record = left.record.is_null() ? record_of_row(left.row, tool) : std::move(left.record);
+  set_outcome(record, tool, outcome::skipped, true);
+  record["reason"] = "not selected";
+  record["path"] = path_to_json(left.row.file.path);
+  return record;
+}
+
 std::string path_in(const Json& record) {
   const auto path = record.find("path");
   return path == record.end() ? std::string() : path_from_json(*path);
@@ -92,6 +107,18 @@ void LedgerSink::pass_on(Json&& record) {
     m_wake.notify_one();
     m_changed.wait(lock, [this] { return m_waiting.size() < k_full; });
   }
+}
+
+void LedgerSink::leave(std::vector<Left>&& files, std::string_view tool) {
+  std::unique_lock lock(m_mutex);
+  for (Left& file : files) {
+    Waiting waiting;
+    waiting.left = std::move(file);
+    waiting.tool = tool;
+    m_waiting.push_back(std::move(waiting));
+  }
+  m_wake.notify_one();
+  m_changed.wait(lock, [this] { return m_waiting.size() < k_full; });
 }
 
 void LedgerSink::flush() {
@@ -164,12 +191,15 @@ void LedgerSink::write_out() {
       note(std::current_exception());
     }
   }
-  for (const Waiting& waiting : batch) {
-    try {
-      m_sink.emit(waiting.record);
-    } catch (...) {
-      note(std::current_exception());
-    }
+  std::vector<Json> records;
+  records.reserve(batch.size());
+  for (Waiting& waiting : batch) {
+    records.push_back(waiting.left ? record_of(*std::move(waiting.left), waiting.tool) : std::move(waiting.record));
+  }
+  try {
+    m_sink.emit_all(records);
+  } catch (...) {
+    note(std::current_exception());
   }
   const std::lock_guard lock(m_mutex);
   for (const Waiting& waiting : batch) {

@@ -40,6 +40,18 @@ class LedgerSink : public RecordSink {
   void take_all_of(std::string_view tool) { m_tool = tool; }
   void emit(const Json& record) override { pass_on(Json(record)); }
   void pass_on(Json&& record) override;
+  // Files that are left as they are, and why: their records are made in the sink's thread.
+  struct Left {
+    enum class Why {
+      resumed,       // an earlier run has done it
+      ended,         // it has just turned out that nothing can be done for it
+      not_selected,  // this run is to leave it
+    };
+    Why why = Why::resumed;
+    ledger::Instance row;
+    Json record;  // what came in of it; null where nothing did
+  };
+  void leave(std::vector<Left>&& files, std::string_view tool);
   // Everything so far is in the ledger and has been passed on. Errors: ledger.*, local.write.
   void flush();
   // The same, when something else has failed already.
@@ -55,6 +67,8 @@ class LedgerSink : public RecordSink {
     std::optional<ledger::Verdict> verdict;
     std::int64_t put_back = 0;  // taken and not sent
     std::string study;          // of one that was taken
+    std::optional<Left> left;   // has no record yet
+    std::string_view tool;      // of its record
   };
   struct Taken {
     std::int64_t id;

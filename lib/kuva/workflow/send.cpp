@@ -172,8 +172,8 @@ unsigned count_of_workers(const Target& target, const SendSettings& settings) {
 }
 
 // Into the ledger with all of the input.
-void take_inventory(StoreRun& run, InputSource& source, Accounting& accounting) {
-  LedgerInventory known(run, accounting);
+void take_inventory(StoreRun& run, LedgerSink& sink, InputSource& source, Accounting& accounting) {
+  LedgerInventory known(run, sink, accounting);
   Inventory inventory(source);
   while (!run.stopping()) {
     std::optional<InventoryItem> item = inventory.next();
@@ -183,14 +183,11 @@ void take_inventory(StoreRun& run, InputSource& source, Accounting& accounting) 
     known.take(std::move(*item));
   }
   known.flush();
-  std::uint64_t expected = known.left();
-  for (const ledger::StateCount& count : run.settings().batch.ledger->counts()) {
-    expected += ledger::is_done_for_sending(count.state) ? 0 : count.instances;
-  }
   const ledger::Selection& selection = run.settings().batch.selection;
   if (!selection.only_failed && selection.studies.empty() && selection.patients.empty()) {
-    accounting.expect(expected);
-    run.expect(expected - known.left());
+    const std::uint64_t waiting = run.settings().batch.ledger->waiting();
+    accounting.expect(known.left() + waiting);
+    run.expect(waiting);
   }
 }
 
@@ -203,7 +200,7 @@ void send_with_ledger(InputSource& source, RecordSink& final_sink, Observer& obs
   LedgerDispatcher dispatcher(*run, sink, accounting, queues);
   run->check_lease([&dispatcher](const std::string& study) { return dispatcher.lost_lease(study); });
   try {
-    take_inventory(*run, source, accounting);
+    take_inventory(*run, sink, source, accounting);
     {
       const Workers workers(*run, queues);
       dispatcher.work();

@@ -27,8 +27,7 @@ std::optional<Input> UncommittedRows::next() {
   }
   const ledger::Instance& row = m_page[m_next++];
   Input input;
-  input.record = resumed_record(record_of_row(row, k_send_tool), row, k_send_tool);
-  input.record->erase("resumed");
+  input.record = ended_record(nullptr, row, k_send_tool);
   return input;
 }
 

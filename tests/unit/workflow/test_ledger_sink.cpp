@@ -116,10 +116,13 @@ TEST_CASE("outcomes and states") {
   row.state = State::failed_permanent;
   row.error_code = "store.data-set-mismatch";
   row.error_message = "refused";
-  const Json record = resumed_record(record_of_row(row, "kuva-send"), row, "kuva-send");
+  const Json record = ended_record(record_of_row(row, "kuva-send"), row, "kuva-send");
   CHECK(string_at(record, "outcome") == "failed");
-  CHECK(record["resumed"] == true);
   CHECK(string_at(record["error"], "code") == "store.data-set-mismatch");
   CHECK(patient_key("1", "") == "1");
   CHECK(patient_key("1", "HUS") == "1^^^HUS");
+  CHECK(split_patient_key("1^^^HUS").patient_id == "1");
+  CHECK(split_patient_key("1^^^HUS").issuer == "HUS");
+  CHECK(split_patient_key("1").patient_id == "1");
+  CHECK(split_patient_key("1").issuer.empty());
 }
