@@ -233,7 +233,8 @@ std::vector<Run> Ledger::runs(std::size_t latest) {
   m_impl->connection->run(
       "SELECT id, tool, version, command_line, target, target_identity, configuration_digest, started, ended, host, "
       "pid, exit_code, summary FROM run"
-      " ORDER BY CASE WHEN id = (SELECT value FROM meta WHERE key = 'last_run') THEN 0 ELSE 1 END, started DESC, id DESC"
+      " ORDER BY CASE WHEN id = (SELECT value FROM meta WHERE key = 'last_run') THEN 0 ELSE 1 END, started DESC, id "
+      "DESC"
       " LIMIT $1",
       {static_cast<std::int64_t>(latest)}, [&](std::size_t, const Row& row) {
         Run run{text_at(row, 0), text_at(row, 1), text_at(row, 2), text_at(row, 3), text_at(row, 4),

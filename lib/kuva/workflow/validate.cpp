@@ -37,9 +37,89 @@ struct Checked {
   std::optional<Error> error;
 };
 
-Checked check(const InventoryItem& item, const rules::Profile* profile, const ValidateSettings& settings) {
+// What is to be looked at.
+struct Candidate {
+  InventoryItem item;
+  std::optional<ledger::Instance> known;  // by the ledger, and needs no second look
+};
+
+// The input, with what the ledger knows of it. One thread.
+class Candidates {
+ public:
+  Candidates(InputSource& source, Accounting& accounting, const ValidateSettings& settings)
+      : m_inventory(source),
+        m_accounting(accounting),
+        m_settings(settings),
+        m_may_skip(settings.ledger != nullptr && !settings.studies && settings.profile.empty() &&
+                   settings.waivers.empty() && !settings.strict) {}
+
+  std::optional<Candidate> next() {
+    if (!m_may_skip) {
+      std::optional<InventoryItem> item = next_counted(m_inventory, m_accounting);
+      return item ? std::optional(Candidate{*std::move(item), {}}) : std::nullopt;
+    }
+    if (m_next == m_page.size() && !fill()) {
+      return std::nullopt;
+    }
+    Candidate& candidate = m_page[m_next++];
+    if (counts_as_item(candidate.item)) {
+      m_accounting.entered();
+    }
+    return std::move(candidate);
+  }
+
+ private:
+  bool fill() {
+    m_page.clear();
+    m_next = 0;
+    std::vector<std::string> paths;
+    while (m_page.size() < k_ledger_batch) {
+      std::optional<InventoryItem> item = m_inventory.next();
+      if (!item) {
+        break;
+      }
+      paths.push_back(item->path.empty() ? std::string() : ledger_path(item->path));
+      m_page.push_back(Candidate{*std::move(item), {}});
+    }
+    std::vector<std::optional<ledger::Instance>> known = m_settings.ledger->find(paths);
+    for (std::size_t i = 0; i < m_page.size(); ++i) {
+      InventoryItem& item = m_page[i].item;
+      const bool is_file = !item.path.empty() && !item.error && item.skip_reason.empty();
+      if (is_file && known[i] && needs_no_look(*known[i]) && identity_of(item) == known[i]->file) {
+        m_page[i].known = std::move(known[i]);
+      }
+    }
+    return !m_page.empty();
+  }
+
+  bool needs_no_look(const ledger::Instance& row) {
+    if (row.state == ledger::State::skipped) {
+      return true;
+    }
+    if ((row.state != ledger::State::valid && row.state != ledger::State::stored &&
+         row.state != ledger::State::stored_with_warning && row.state != ledger::State::committed &&
+         row.state != ledger::State::registered) ||
+        (m_settings.with_digests && row.digest.empty()) ||
+        (m_settings.fail_on == ValidateSettings::FailOn::warning && !row.record.empty())) {
+      return false;
+    }
+    // One of each study is read: new ones are held against it.
+    return std::exchange(m_study, row.study_instance_uid) == row.study_instance_uid;
+  }
+
+  Inventory m_inventory;
+  Accounting& m_accounting;
+  const ValidateSettings& m_settings;
+  bool m_may_skip;
+  std::vector<Candidate> m_page;
+  std::size_t m_next = 0;
+  std::string m_study;  // of the last file
+};
+
+Checked check(const Candidate& candidate, const rules::Profile* profile, const ValidateSettings& settings) {
+  const InventoryItem& item = candidate.item;
   Checked checked;
-  if (item.path.empty() || item.error || !item.skip_reason.empty()) {
+  if (item.path.empty() || item.error || !item.skip_reason.empty() || candidate.known) {
     return checked;
   }
   if (settings.ledger != nullptr) {
@@ -146,7 +226,8 @@ class Validation {
         m_rules(rules),
         m_report(settings.reports, settings.profile) {}
 
-  void take(const InventoryItem& item, Checked&& checked) {
+  void take(Candidate&& candidate, Checked&& checked) {
+    const InventoryItem& item = candidate.item;
     ledger::Instance row;
     if (checked.file) {
       if (checked.inspection) {
@@ -155,9 +236,9 @@ class Validation {
       row.file = *checked.file;
       row.digest = std::move(checked.digest);
     }
-    Json record = to_record(item, std::move(checked));
+    Json record =
+        candidate.known ? known_record(item, *std::move(candidate.known)) : to_record(item, std::move(checked));
     ++m_progress.done;
-    m_report.take(record);
     if (m_settings.ledger != nullptr) {
       if (!row.file.path.empty()) {
         note_in_ledger(record, std::move(row));
@@ -167,7 +248,7 @@ class Validation {
         flush();
       }
     } else {
-      m_sink.emit(record);
+      leave(record);
     }
     m_observer.progress(m_progress);
   }
@@ -175,11 +256,25 @@ class Validation {
   // What was taken so far is in the ledger, then its records leave.
   void flush() {
     const std::vector<ledger::Instance> rows = std::exchange(m_rows, {});
+    const std::vector<std::size_t> places = std::exchange(m_places, {});
+    std::vector<Json> records = std::exchange(m_records, {});
     if (!rows.empty()) {
-      m_settings.ledger->record(rows, data_set_comparison(*m_settings.ledger));
+      const auto recorded = m_settings.ledger->record(rows, data_set_comparison(*m_settings.ledger));
+      for (std::size_t i = 0; i < recorded.size(); ++i) {
+        // The ledger knows of other files with this UID.
+        const ledger::State state = recorded[i].state;
+        if (recorded[i].file == rows[i].file && state != rows[i].state && rows[i].state == ledger::State::valid &&
+            (state == ledger::State::skipped || state == ledger::State::failed_permanent)) {
+          Json& record = records[places[i]];
+          Json path = record["path"];
+          record = ended_record(std::move(record), recorded[i], k_validate_tool);
+          record["path"] = std::move(path);
+          m_progress.failed += state == ledger::State::failed_permanent ? 1 : 0;
+        }
+      }
     }
-    for (const Json& record : std::exchange(m_records, {})) {
-      m_sink.emit(record);
+    for (const Json& record : records) {
+      leave(record);
     }
   }
 
@@ -194,6 +289,21 @@ class Validation {
   void finish_report() { m_report.finish(); }
 
  private:
+  void leave(const Json& record) {
+    m_report.take(record);
+    m_sink.emit(record);
+  }
+
+  static Json known_record(const InventoryItem& item, ledger::Instance&& row) {
+    if (row.state != ledger::State::skipped) {
+      row.state = ledger::State::valid;  // however far it has come since
+    }
+    Json record = ended_record(item.record ? *item.record : Json(), row, k_validate_tool);
+    record["path"] = path_to_json(item.path);
+    record["resumed"] = true;
+    return record;
+  }
+
   void note_in_ledger(const Json& record, ledger::Instance row) {
     const std::optional<ledger::State> state = state_of_record(record);
     const auto error = record.find("error");
@@ -217,6 +327,7 @@ class Validation {
       row.record = to_line(record);
     }
     m_rows.push_back(std::move(row));
+    m_places.push_back(m_records.size());
   }
 
   // The rule that makes it invalid stands for the error.
@@ -580,7 +691,8 @@ class Validation {
   ValidationReport m_report;
   BatchState m_batch;
   std::vector<ledger::Instance> m_rows;
-  std::vector<Json> m_records;  // that wait for them
+  std::vector<Json> m_records;        // that wait for them
+  std::vector<std::size_t> m_places;  // of each row's record
   Observer::Progress m_progress{0, 0, 0, 0, "checking"};
 };
 
@@ -589,16 +701,13 @@ class Validation {
 void validate(InputSource& source, RecordSink& sink, Observer& observer, Accounting& accounting,
               const ValidateSettings& settings, std::stop_token stop) {
   const Rules rules = load_rules(settings, observer);
-  Inventory inventory(source);
+  Candidates candidates(source, accounting, settings);
   Validation validation(sink, observer, settings, rules);
   const unsigned threads = settings.jobs != 0 ? settings.jobs : std::max(1U, std::thread::hardware_concurrency());
-  ordered_parallel<InventoryItem, Checked>(
-      threads,
-      [&]() -> std::optional<InventoryItem> {
-        return stop.stop_requested() ? std::nullopt : next_counted(inventory, accounting);
-      },
-      [&](InventoryItem& item) { return check(item, rules.get(), settings); },
-      [&](InventoryItem&& item, Checked&& checked) { validation.take(item, std::move(checked)); });
+  ordered_parallel<Candidate, Checked>(
+      threads, [&]() -> std::optional<Candidate> { return stop.stop_requested() ? std::nullopt : candidates.next(); },
+      [&](Candidate& candidate) { return check(candidate, rules.get(), settings); },
+      [&](Candidate&& candidate, Checked&& checked) { validation.take(std::move(candidate), std::move(checked)); });
   validation.flush();
   if (settings.studies) {
     validation.emit_studies();

@@ -33,6 +33,8 @@ void check_report(std::string_view report);
 
 // kuva-validate: every file of the input is inspected, in parallel; records leave in the order of the input. Across the
 // batch: UIDs that appear twice, one patient, accession number and study date a study. Study records at the end.
+// With a ledger, and without studies, a profile, waivers and `strict`, files that it knows as good and that have not
+// changed are not read again; their records leave with `resumed`. One of each study is read all the same.
 // Memory does not grow with the number of files: the batch's state is in a temporary database.
 // With a profile its rules are applied too (kuva-profiles(5)), findings have keyword, masked value, section and hint,
 // and study records a view of the study. The summary is left to the caller. Errors: local.write, local.resource,
