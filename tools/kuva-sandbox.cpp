@@ -6,6 +6,7 @@
 #include <kuva/sandbox/sandbox.hpp>
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -120,7 +121,7 @@ void serve(kuva::cli::Session& session, const Options& options) {
   if (!options.faults.empty()) {
     settings.faults = kuva::cli::load_faults(options.faults);
   }
-  const auto sandbox = kuva::sandbox::Sandbox::start(settings);
+  const std::shared_ptr<kuva::sandbox::Sandbox> sandbox = kuva::sandbox::Sandbox::start(settings);
   kuva::Json record = kuva::make_record("sandbox", k_info.name, "ready", true);
   record["aeTitle"] = settings.ae_title;
   record["host"] = settings.bind_host;
@@ -139,12 +140,14 @@ void serve(kuva::cli::Session& session, const Options& options) {
   if (const auto port = sandbox->hl7_tls_port()) {
     record["hl7TlsPort"] = *port;
   }
+  session.on_reopen([sandbox] { sandbox->reopen_transcript(); });
   session.sink().emit(record);
   std::mutex mutex;
   std::unique_lock lock(mutex);
   std::condition_variable_any stopped;
   const std::stop_token stop = session.stop_token();
   stopped.wait(lock, stop, [&] { return stop.stop_requested(); });
+  session.on_reopen({});
   sandbox->stop(k_stop_limit);
 }
 

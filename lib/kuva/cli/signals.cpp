@@ -1,5 +1,6 @@
 #include <kuva/cli/signals.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -8,18 +9,35 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <utility>
 
 namespace kuva::cli {
 
-Signals::Signals(std::function<void(int)> on_first) {
+namespace {
+
+// The controlling one, wherever standard streams go.
+bool has_terminal() { return static_cast<bool>(FileDescriptor(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC))); }
+
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+Signals::Signals(std::function<void(int)> on_first) : m_had_terminal(has_terminal()) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of the write, as a full disk is
   sigset_t watched;
   ::sigemptyset(&watched);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) {
     ::sigaddset(&watched, number);
+  }
+  // A signal that is blocked is delivered to a descriptor though it is ignored.
+  if (!is_ignored(SIGHUP)) {
+    ::sigaddset(&watched, SIGHUP);
   }
   ::pthread_sigmask(SIG_BLOCK, &watched, nullptr);
   m_signals = FileDescriptor(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -38,6 +56,25 @@ void Signals::on_status(std::function<void()> report) {
   m_on_status = std::move(report);
 }
 
+void Signals::on_reopen(std::function<void()> reopen) {
+  const std::lock_guard lock(m_mutex);
+  m_on_reopen = std::move(reopen);
+}
+
+// The shell's signal may come while the kernel still takes the terminal away.
+bool Signals::has_lost_terminal() const {
+  constexpr std::chrono::milliseconds k_while{100};
+  for (int attempt = 0; m_had_terminal && attempt < 2; ++attempt) {
+    if (!has_terminal()) {
+      return true;
+    }
+    if (attempt == 0) {
+      std::this_thread::sleep_for(k_while);
+    }
+  }
+  return false;
+}
+
 void Signals::watch(const std::function<void(int)>& on_first) {
   for (;;) {
     std::array<pollfd, 2> waits{{{m_signals.get(), POLLIN, 0}, {m_end.get(), POLLIN, 0}}};
@@ -52,7 +89,19 @@ void Signals::watch(const std::function<void(int)>& on_first) {
         }
         continue;
       }
-      if (m_received.load() != 0) {
+      if (number == SIGHUP) {
+        // A terminal that goes away says so more than once, which is no reason to hurry.
+        if (m_received.load() != 0) {
+          continue;
+        }
+        if (!has_lost_terminal()) {
+          const std::lock_guard lock(m_mutex);
+          if (m_on_reopen) {
+            m_on_reopen();
+          }
+          continue;
+        }
+      } else if (m_received.load() != 0) {
         ::_exit(128 + number);
       }
       m_received.store(number);

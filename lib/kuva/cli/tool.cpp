@@ -134,7 +134,20 @@ Session::Session(const ToolInfo& info, const StandardOptions& options, Messages&
   report_progress({});
 }
 
-Session::~Session() { m_signals.on_status({}); }
+Session::~Session() {
+  m_signals.on_status({});
+  m_signals.on_reopen({});
+}
+
+void Session::on_reopen(std::function<void()> reopen) {
+  m_signals.on_reopen(!reopen ? std::function<void()>() : [this, reopen = std::move(reopen)] {
+    try {
+      reopen();
+    } catch (const Error& error) {
+      m_messages.message(workflow::Observer::Level::warning, error.message());
+    }
+  });
+}
 
 void Session::report_progress(const ReportOptions& options) {
   m_signals.on_status({});

@@ -64,6 +64,9 @@ class Session {
   // Errors: as resolve_target.
   workflow::Target target(const TargetOptions& options, TargetNeeds needs = TargetNeeds::dicom);
 
+  // For each SIGHUP: what keeps a log open opens it anew by its name. May throw kuva::Error, which becomes a warning.
+  // `reopen` is called from another thread, until finish() or the end of the session.
+  void on_reopen(std::function<void()> reopen);
   // --stats and --metrics; without it only SIGUSR1 makes a line.
   void report_progress(const ReportOptions& options);
 

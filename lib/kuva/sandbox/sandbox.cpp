@@ -120,6 +120,7 @@ class Server : public Sandbox {
   std::optional<std::uint16_t> web_port() const override { return port_of(m_web_listener); }
   std::optional<std::uint16_t> hl7_port() const override { return port_of(m_hl7_plain); }
   std::optional<std::uint16_t> hl7_tls_port() const override { return port_of(m_hl7_tls); }
+  void reopen_transcript() override { m_transcript.reopen(); }
   void stop(milliseconds limit) override { stop_all(limit); }
 
  private:

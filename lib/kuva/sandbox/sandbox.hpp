@@ -83,6 +83,8 @@ class Sandbox {
   virtual std::optional<std::uint16_t> web_port() const = 0;
   virtual std::optional<std::uint16_t> hl7_port() const = 0;
   virtual std::optional<std::uint16_t> hl7_tls_port() const = 0;
+  // After the transcript's file was moved away: a new one of its name. Thread-safe. Errors: local.write.
+  virtual void reopen_transcript() = 0;
   // Takes no more associations, lets messages that are under way finish within `limit`, then aborts the rest. Reports
   // that are not delivered are kept in the storage and tried again at the next start.
   virtual void stop(std::chrono::milliseconds limit) = 0;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace kuva::sandbox {
 
@@ -49,13 +50,28 @@ dimse::Service service_of(dimse::CommandField field) {
 
 }  // namespace
 
-Transcript::Transcript(const std::filesystem::path& path) {
-  if (path.empty()) {
+Transcript::Transcript(std::filesystem::path path) : m_path(std::move(path)) {
+  if (!m_path.empty()) {
+    m_fd = open();
+  }
+}
+
+FileDescriptor Transcript::open() const {
+  FileDescriptor file(::open(m_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!file) {
+    throw write_error(m_path, errno);
+  }
+  return file;
+}
+
+void Transcript::reopen() {
+  if (!m_fd) {
     return;
   }
-  m_fd = FileDescriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!m_fd) {
-    throw write_error(path, errno);
+  const FileDescriptor file = open();
+  // The descriptor keeps its number, so that whoever writes at this moment needs no lock.
+  if (::dup3(file.get(), m_fd.get(), O_CLOEXEC) < 0) {
+    throw write_error(m_path, errno);
   }
 }
 

@@ -16,12 +16,19 @@ namespace kuva::sandbox {
 class Transcript {
  public:
   // An empty path: nothing is written. Errors: local.write.
-  explicit Transcript(const std::filesystem::path& path);
+  explicit Transcript(std::filesystem::path path);
+
+  // Opens the file of that name anew, which a rotation has moved away: each line is in the one or in the other. Errors:
+  // local.write, and lines go on to where they went.
+  void reopen();
 
   // `association` 0: not of an association. A line that cannot be written is lost: serving goes on.
   void write(std::string_view event, std::uint64_t association, const Json& facts) noexcept;
 
  private:
+  FileDescriptor open() const;
+
+  std::filesystem::path m_path;
   FileDescriptor m_fd;
 };
 
