@@ -143,11 +143,16 @@ void Ledger::rewind_claims() {
 
 std::uint64_t Ledger::held_elsewhere() {
   const std::scoped_lock lock(m_impl->mutex);
+  const Selection& selection = m_impl->selection;
   std::uint64_t studies = 0;
+  // Also where the lease is over: that study is not done, it is to be claimed.
   m_impl->connection->run(
-      fmt::format("SELECT count(*) FROM study s WHERE s.holder IS NOT NULL AND s.holder <> $1 AND NOT {}"
-                  " AND EXISTS (SELECT 1 FROM instance i WHERE i.study = s.id AND {})",
-                  m_impl->connection->dialect().study_is_free, to_be_sent(m_impl->selection)),
+      fmt::format(
+          "SELECT count(*) FROM study s{} WHERE s.holder IS NOT NULL AND s.holder <> $1{}"
+          " AND EXISTS (SELECT 1 FROM instance i WHERE i.study = s.id AND {}) AND NOT {}",
+          selection.studies.empty() ? "" : " JOIN selected_study x ON x.study_instance_uid = s.study_instance_uid",
+          selection.patients.empty() ? "" : " AND s.patient_key IN (SELECT patient_key FROM selected_patient)",
+          to_be_sent(selection), k_has_clash),
       {std::string_view(m_run)},
       [&](std::size_t, const Row& row) { studies = static_cast<std::uint64_t>(row.number(0)); });
   return studies;
@@ -269,7 +274,8 @@ void Ledger::finish(std::span<const Verdict> verdicts) {
                      {ids[i], to_string(verdict.state), text_or_null(text.code), text_or_null(text.error_class),
                       text_or_null(text.message), text_or_null(text.transaction), text_or_null(text.record),
                       static_cast<std::int64_t>(attempted ? 1 : 0), std::string_view(now),
-                      static_cast<std::int64_t>(rank), text_or_null(m_run)});
+                      static_cast<std::int64_t>(rank), text_or_null(m_run),
+                      static_cast<std::int64_t>(m_impl->role == Role::sending && verdict.instance != 0 ? 1 : 0)});
       if (attempted) {
         attempts.insert(
             attempts.end(),
@@ -282,9 +288,11 @@ void Ledger::finish(std::span<const Verdict> verdicts) {
       static const std::string k_update = fmt::format(
           "UPDATE instance SET state = $2, error_code = $3, error_class = $4, error_message = $5,"
           " transaction_uid = COALESCE($6, transaction_uid), record = COALESCE($7, record), attempts = attempts + $8,"
-          " updated = $9, prior_state = NULL, run = COALESCE($11, run) WHERE id = $1 AND {} <= $10",
+          " updated = $9, prior_state = NULL, run = COALESCE($11, run) WHERE id = $1 AND {} <= $10"
+          // What another worker has taken since is its own, but what the archive has stored is true whoever says it.
+          " AND ($12 = 0 OR run = $11 OR $10 > 1)",
           k_rank_sql);
-      connection.run(k_update, 11, updates, {});
+      connection.run(k_update, 12, updates, {});
     }
     if (!attempts.empty()) {
       connection.run(

@@ -213,7 +213,8 @@ class Ledger {
   std::optional<Study> claim_study(const Selection& selection, std::chrono::seconds lease);
   // The next claim begins anew.
   void rewind_claims();
-  // Studies with something to be sent that other runs hold now.
+  // Studies with something to be sent that other runs hold, or held until their leases were over: of those that the
+  // last pass was for.
   std::uint64_t held_elsewhere();
   // Prolongs the lease; false where the study is no longer ours.
   bool renew(const Study& study, std::chrono::seconds lease);
@@ -225,7 +226,8 @@ class Ledger {
   // Taken and not sent after all: back to what they were.
   void put_back(std::span<const std::int64_t> instances);
   // One transaction. Committed and registered never become less; what is stored becomes less by a commitment's report
-  // alone (Role::committing), not by a late answer to a sender.
+  // alone (Role::committing), not by a late answer to a sender. A sender's failure says nothing about an instance that
+  // another worker has taken since.
   void finish(std::span<const Verdict> verdicts);
 
   // A place in a listing; nothing is kept open between two pages.

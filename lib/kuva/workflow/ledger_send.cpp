@@ -251,8 +251,15 @@ void LedgerDispatcher::work() {
       return true;
     });
     if (!has_work && m_draining.empty() && m_is_at_end) {
-      if (!m_batch.shared || m_ledger.held_elsewhere() == 0) {
+      if (!m_batch.shared) {
         return;
+      }
+      if (m_ledger.held_elsewhere() != 0) {
+        m_has_waited = true;
+      } else if (!std::exchange(m_has_waited, false)) {
+        return;
+      } else {
+        m_next_pass = {};  // what they have left behind since
       }
       // What others hold is theirs to finish; where they have died it comes to us.
       if (SteadyClock::now() >= m_next_pass) {

@@ -89,6 +89,7 @@ class LedgerDispatcher {
   std::vector<ledger::Study> m_draining;     // all of it is with the workers
   std::unordered_set<std::string> m_not_ready;
   bool m_is_at_end = false;
+  bool m_has_waited = false;  // others held studies when this was last looked at
   std::chrono::steady_clock::time_point m_next_pass{};
   std::chrono::steady_clock::time_point m_next_renewal{};
   mutable std::mutex m_mutex;

@@ -144,8 +144,8 @@ void StoreRun::check_lease(std::function<std::optional<Error>(const std::string&
   m_lease_check = std::move(check);
 }
 
-std::optional<Error> StoreRun::lost_lease(const StoreJob& job) const {
-  return m_lease_check ? m_lease_check(job.study_instance_uid) : std::nullopt;
+std::optional<Error> StoreRun::lost_lease(const std::string& study_instance_uid) const {
+  return m_lease_check ? m_lease_check(study_instance_uid) : std::nullopt;
 }
 
 void StoreRun::expect(std::uint64_t total) {

@@ -84,7 +84,7 @@ class StoreRun {
   std::optional<Error> why_ended();
   // Asked before each C-STORE: why an instance of this study must not go out. Before workers begin.
   void check_lease(std::function<std::optional<Error>(const std::string& study_instance_uid)> check);
-  std::optional<Error> lost_lease(const StoreJob& job) const;
+  std::optional<Error> lost_lease(const std::string& study_instance_uid) const;
   // For the progress: so many are to be done.
   void expect(std::uint64_t total);
 

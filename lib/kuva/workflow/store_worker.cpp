@@ -198,7 +198,7 @@ void StoreWorker::process(StoreJob job) {
 }
 
 void StoreWorker::send(StoreJob job) {
-  if (const std::optional<Error> lost = m_run.lost_lease(job)) {
+  if (const std::optional<Error> lost = m_run.lost_lease(job.study_instance_uid)) {
     m_run.finish_unsent(std::move(job), lost);
     return;
   }
@@ -333,8 +333,12 @@ void StoreWorker::transmit(StoreJob job, const ContextChoice& choice) {
     if (const auto range = stream->file_range()) {
       request.data.file = net::FileRange{range->descriptor, range->offset, range->size};
     }
-    request.data.pace = [&bandwidth = m_bandwidth, &produced = m_session->produced](std::size_t count) {
-      bandwidth.take(count);
+    // A worker that stood still in the middle of an object must not complete it once others have its study.
+    request.data.pace = [this, study = job.study_instance_uid, &produced = m_session->produced](std::size_t count) {
+      m_bandwidth.take(count);
+      if (const std::optional<Error> lost = m_run.lost_lease(study)) {
+        throw Error(*lost);
+      }
       produced += count;
     };
   } catch (const Error& error) {

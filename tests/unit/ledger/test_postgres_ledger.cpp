@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -172,6 +173,7 @@ TEST_CASE("a dead worker's study is taken over when its lease is over, and not b
   CHECK(second->held_elsewhere() == 1);
   CHECK(first->renew(*held, std::chrono::seconds(1)));
   std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  CHECK(second->held_elsewhere() == 1);  // over, and not done
   second->rewind_claims();
   const auto over = second->claim_study({}, std::chrono::seconds(60));
   REQUIRE(over);
@@ -206,4 +208,44 @@ TEST_CASE("the questions of kuva-ledger(5) are understood by psql") {
   CHECK(server->psql(where, "SET search_path = kuva; SELECT study_instance_uid, waiting FROM study_status") ==
         "1.2.3.1|1\n");
   CHECK(server->psql(where, "SET search_path = kuva; SELECT count(*) FROM failures") == "0\n");
+}
+
+TEST_CASE("a worker that comes back after its lease says nothing about what another one has taken") {
+  auto* const server = kuva::test::postgres();
+  if (server == nullptr) {
+    return;
+  }
+  const std::string where = server->new_database();
+  const auto late = worker(where);
+  late->record(std::vector<Instance>{instance_of_study(1, 1), instance_of_study(1, 2), instance_of_study(1, 3)});
+  const auto its_study = late->claim_study({}, std::chrono::seconds(60));
+  const auto its_own = late->take(its_study.value(), 10);
+  REQUIRE(its_own.size() == 3);
+  server->psql(where, "UPDATE kuva.study SET lease_until = clock_timestamp() - interval '1 second'");
+
+  const auto other = worker(where);
+  const auto study = other->claim_study({}, std::chrono::seconds(60));
+  REQUIRE(other->take(study.value(), 10).size() == 3);
+  std::vector<Verdict> verdicts(3);
+  const std::array<State, 3> states{State::indeterminate, State::failed_permanent, State::stored};
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    verdicts[i].instance = its_own[i].id;
+    verdicts[i].state = states.at(i);
+    verdicts[i].started = "2026-01-01T00:00:00.000Z";
+  }
+  late->finish(verdicts);
+  late->put_back(std::vector<std::int64_t>{its_own[0].id});
+  CHECK_FALSE(late->renew(its_study.value(), std::chrono::seconds(60)));
+  CHECK(late->take(its_study.value(), 10).empty());
+  late->release(its_study.value());
+
+  // It still has them in hand, and none a second time; that one is stored is true all the same.
+  CHECK(other->take(study.value(), 10).empty());
+  Ledger::Position position;
+  const auto rows = other->next_instances(position, 10, {});
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].state == State::indeterminate);
+  CHECK(rows[1].state == State::indeterminate);
+  CHECK(rows[2].state == State::stored);
+  CHECK(other->renew(study.value(), std::chrono::seconds(60)));
 }
