@@ -3,6 +3,7 @@ and exactly these are found."""
 
 import collections
 import json
+import unittest
 import urllib.request
 import warnings
 
@@ -12,6 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 import harness
+import ledger_batch
 import objects
 import peers
 from test_retrieve_xds import write_manifest
@@ -432,3 +434,92 @@ class OverRegistry(harness.PeerCase):
             unregistered: ("-", [], {objects.uid_of(file): "missing" for file in studies["unregistered"][1]}),
             grown: ("-", [], {objects.uid_of(late): "missing"})})
         self.assertEqual({value[0] for value in self.signs("--by", "find", code=0).values()}, {"="})
+
+    def fill(self, *names, target="sandbox-plain"):
+        """A sandbox that has registered these studies, and a ledger of them; {name: (Study Instance UID, files)}."""
+        ledger = ("--ledger", self.where)
+        studies = {}
+        for name in names:
+            files = write_study(self.make_directory(name) / "study")
+            studies[name] = (pydicom.dcmread(files[0]).StudyInstanceUID, files)
+        for tool, arguments in (("kuva-send", (*ledger, *(self.directory / name for name in names))),
+                                ("kuva-commit", (*ledger, "--wait", "20s", "--state", self.directory / "state"))):
+            done = self.tool(tool, "--config", self.sandbox.config, "-t", target, *arguments)
+            self.assertEqual(done.code, 0, done.err)
+        return studies
+
+    def exchanges(self, transaction):
+        """How many the sandbox had of a transaction over HTTPS."""
+        lines = [json.loads(line) for line in self.sandbox.transcript.read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line.get("transaction") == transaction]
+
+    def test_a_sample_by_rad69(self):
+        """Objects come from the imaging source that the manifest names; one has other pixels there."""
+        self.sandbox, self.where = peers.Sandbox(self, durable=False), self.directory / "batch.db"
+        self.sandbox.start()
+        studies = self.fill("whole", "changed")
+        sample = ("--by", "registry", "--sample", "100", "--via", "rad69")
+        self.assertEqual({value[0] for value in self.signs(*sample, code=0).values()}, {"="})
+        self.assertEqual(len(self.exchanges("RAD-69")), 2)
+        uid = objects.uid_of(studies["changed"][1][1])
+        with SandboxStore(self.sandbox) as store:
+            image = store.read(uid)
+            store.remove(uid)
+            image.PixelData = image.PixelData[:-2] + b"\x01\x7f"
+            store.put(image)
+        self.assertEqual(self.signs(*sample, code=4), {
+            studies["whole"][0]: ("=", [], {}), studies["changed"][0]: ("!", [], {uid: "content"})})
+        self.assertEqual(len(self.exchanges("RAD-69")), 4)
+
+    @unittest.skipUnless(ledger_batch.has_postgres(), "PostgreSQL 15 is not installed")
+    def test_an_update_in_postgresql(self):
+        """What is missing is to be sent again in the ledger that all workers share, and goes out once more."""
+        self.sandbox = peers.Sandbox(self, durable=False)
+        self.sandbox.start()
+        server = ledger_batch.Postgres(self.directory)
+        self.addCleanup(server.stop)
+        self.where = server.url
+        studies = self.fill("whole", "lost")
+        self.assertEqual(server.counts(), {"committed": 6})
+        # Sent and not committed, then lost by the archive.
+        late = write_study(self.make_directory("late") / "study")
+        self.run_tool("kuva-send", "--ledger", self.where, self.directory / "late")
+        lost = [objects.uid_of(late[0]), objects.uid_of(late[2])]
+        gone = objects.uid_of(studies["lost"][1][1])
+        with SandboxStore(self.sandbox) as store:
+            for uid in (*lost, gone):
+                store.remove(uid)
+        reconcile = ("kuva-ledger", "reconcile", "--by", "find", "--update", self.where)
+        found = self.run_tool(*reconcile, code=4)
+        self.assertEqual({record["SOPInstanceUID"]: record["reconcile"]["difference"] for record in found.instances},
+                         {lost[0]: "missing", lost[1]: "missing", gone: "committed-gone"})
+        counts = server.counts()
+        self.assertEqual((sum(counts.values()), counts["stored"]), (9, 1), counts)
+        again = self.run_tool("kuva-send", "--ledger", self.where)
+        self.assertEqual({record["SOPInstanceUID"] for record in again.instances}, set(lost))
+        left = self.run_tool(*reconcile, code=4)
+        self.assertEqual([record["SOPInstanceUID"] for record in left.instances], [gone])
+
+    @harness.needs("xmlsec1", "xmllint")
+    def test_a_registry_that_demands_assertions(self):
+        """Each question is signed for the user; without one the registry says nothing, and no study is called missing."""
+        self.sandbox, self.where = peers.Sandbox(self, durable=False), self.directory / "batch.db"
+        toml = self.sandbox.root / "sandbox.toml"
+        toml.write_text(toml.read_text().replace("demanded = false", "demanded = true"))
+        self.sandbox.start()
+        study, _ = self.fill("whole", target="sandbox")["whole"]
+
+        def reconcile(target, *arguments):
+            return self.tool("kuva-ledger", "reconcile", "--config", self.sandbox.config, "-t", target, "--by", "registry", *arguments,
+                             self.where)
+
+        user = ("--user", self.sandbox.root / "user.toml")
+        good = reconcile("sandbox-xua", *user, "--sample", "100", "--via", "rad69")
+        self.assertEqual(good.code, 0, good.err + str(good.of_type("error")))
+        self.assertEqual([(record["StudyInstanceUID"], record["sign"]) for record in good.of_type("reconciliation")], [(study, "=")])
+        # ITI-18 for the documents, ITI-43 for the manifest, RAD-69 for the sample.
+        self.assertTrue(all(self.exchanges(name) for name in ("ITI-18", "ITI-43", "RAD-69")))
+        bad = reconcile("sandbox")
+        self.assertNotIn(bad.code, (0, 4), bad.err)
+        self.assertEqual({record["sign"] for record in bad.of_type("reconciliation")}, {"?"})
+        self.assertEqual(bad.instances, [])

@@ -63,6 +63,7 @@ std::uint64_t ManifestQuery::list(const std::string& study_instance_uid, const s
   RetrieveRun run(*m_discard, m_observer, m_accounting, m_target, settings, m_stop);
   XdsTransport transport(run);
   std::uint64_t manifests = 0;
+  std::optional<std::string> location;
   for (const FoundDocument& found : result.documents) {
     if (!found.entry.is_manifest() || !found.entry.is_approved()) {
       continue;
@@ -75,6 +76,8 @@ std::uint64_t ManifestQuery::list(const std::string& study_instance_uid, const s
     const XdsTransport::Document document = transport.fetch(order);
     for (const kos::Reference& reference : kos::references(kos::read(document.file.path()))) {
       if (reference.study_instance_uid == study_instance_uid) {
+        const std::string& named = reference.retrieve_location_uid;
+        location = !location || *location == named ? named : std::string();
         sink({reference.sop_instance_uid,
               reference.sop_class_uid,
               reference.series_instance_uid,
@@ -84,6 +87,7 @@ std::uint64_t ManifestQuery::list(const std::string& study_instance_uid, const s
     }
     ++manifests;
   }
+  m_location = location.value_or("");
   return manifests;
 }
 

@@ -30,6 +30,9 @@ class ManifestQuery {
   // XdsTransport::fetch, kos.*.
   std::uint64_t list(const std::string& study_instance_uid, const std::string& patient_key,
                      const ArchiveQuery::Sink& sink);
+  // The imaging source that the manifests of the last list() name, a Retrieve Location UID (0040,E011); empty where
+  // they name none or several.
+  const std::string& location() const { return m_location; }
 
  private:
   class Discard;
@@ -39,6 +42,7 @@ class ManifestQuery {
   Observer& m_observer;
   std::stop_token m_stop;
   std::unique_ptr<Discard> m_discard;
+  std::string m_location;
   Accounting m_accounting;  // of what is retrieved on the way: nobody's items
 };
 

@@ -557,22 +557,26 @@ class StudyReconciler {
     if (m_run.stop().stop_requested()) {
       throw Error(kind("interrupted"), "stopped before the sample was compared");
     }
-    m_run.samples().compare(m_study, sample, [this](const ledger::Instance& row, const SampleCheck::Verdict& verdict) {
-      if (verdict.error) {
-        ++m_content.failed;
-        m_content.error = m_content.error ? m_content.error : verdict.error;
-        return;
-      }
-      ++m_content.compared;
-      m_content.elements += verdict.comparison->elements;
-      m_content.elements_not_compared += verdict.comparison->not_compared;
-      m_content.pixels_not_compared += verdict.comparison->pixel_data_not_compared ? 1 : 0;
-      if (verdict.comparison->is_same()) {
-        settle_doubt(row, ledger::State::stored);
-      } else {
-        note(InstanceDifference::content, row, nullptr, &*verdict.comparison);
-      }
-    });
+    // Else by what the target has.
+    const bool by_manifest = m_registry && (!m_archive || m_run.settings().via == RetrieveVia::rad69);
+    const std::string location = by_manifest ? m_registry->location() : std::string();
+    m_run.samples().compare(m_study, location, sample,
+                            [this](const ledger::Instance& row, const SampleCheck::Verdict& verdict) {
+                              if (verdict.error) {
+                                ++m_content.failed;
+                                m_content.error = m_content.error ? m_content.error : verdict.error;
+                                return;
+                              }
+                              ++m_content.compared;
+                              m_content.elements += verdict.comparison->elements;
+                              m_content.elements_not_compared += verdict.comparison->not_compared;
+                              m_content.pixels_not_compared += verdict.comparison->pixel_data_not_compared ? 1 : 0;
+                              if (verdict.comparison->is_same()) {
+                                settle_doubt(row, ledger::State::stored);
+                              } else {
+                                note(InstanceDifference::content, row, nullptr, &*verdict.comparison);
+                              }
+                            });
   }
 
   // What is listed and the ledger does not have.

@@ -298,6 +298,7 @@ class OrderDispatcher {
     instance.series = string_at(record, "SeriesInstanceUID");
     instance.sop_class_uid = string_at(record, "SOPClassUID");
     instance.transfer_syntax_uid = string_at(record, "TransferSyntaxUID");
+    instance.location = string_at(record, "RetrieveLocationUID");
     instance.record = std::move(record);
     m_instances.instances.push_back(std::move(instance));
   }

@@ -134,13 +134,15 @@ std::map<std::string, SampleCheck::Arrived> SampleCheck::retrieve_all(std::vecto
   return collector.take();
 }
 
-void SampleCheck::compare(const std::string& study_instance_uid, const std::vector<ledger::Instance>& instances,
+void SampleCheck::compare(const std::string& study_instance_uid, const std::string& location,
+                          const std::vector<ledger::Instance>& instances,
                           const std::function<void(const ledger::Instance&, const Verdict&)>& sink) {
   const std::scoped_lock lock(m_mutex);
   std::vector<Json> records;
   for (const ledger::Instance& instance : instances) {
     records.push_back(wanted_record(study_instance_uid, instance.series_instance_uid, instance.sop_class_uid,
                                     instance.sop_instance_uid, instance.transfer_syntax_uid));
+    put_text(records.back(), "RetrieveLocationUID", location);
   }
   const std::map<std::string, Arrived> arrived = retrieve_all(std::move(records));
   for (const ledger::Instance& instance : instances) {

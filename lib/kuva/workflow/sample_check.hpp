@@ -44,9 +44,11 @@ class SampleCheck {
     std::optional<dicom::Comparison> comparison;
     std::optional<Error> error;  // retrieve.*, local.read, file.changed: the file is no longer the one that was sent
   };
-  // `instances`, at most k_most_at_once, are of this study. Errors: usage.target, listen.failed, tls.config: nothing
+  // `instances`, at most k_most_at_once, are of this study. `location`: the Retrieve Location UID of its manifest, or
+  // empty. Errors: usage.target, listen.failed, tls.config: nothing
   // can be retrieved from this target.
-  void compare(const std::string& study_instance_uid, const std::vector<ledger::Instance>& instances,
+  void compare(const std::string& study_instance_uid, const std::string& location,
+               const std::vector<ledger::Instance>& instances,
                const std::function<void(const ledger::Instance&, const Verdict&)>& sink);
   // Retrieves one instance and gives its file, which is gone when this returns. Errors: as compare; retrieve.*.
   void look_at(const std::string& study_instance_uid, const std::string& series_instance_uid,
