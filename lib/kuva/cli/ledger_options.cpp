@@ -3,6 +3,7 @@
 #include <kuva/cli/record_reader.hpp>
 #include <kuva/core/file.hpp>
 #include <kuva/core/version.hpp>
+#include <kuva/workflow/configuration_digest.hpp>
 
 #include <fmt/format.h>
 
@@ -140,6 +141,7 @@ LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, 
     facts.target = target->name;
     facts.target_identity = fmt::format("{}@{}:{}, from {}", target->called_ae, target->endpoint.host,
                                         target->endpoint.port, target->calling_ae);
+    facts.configuration_digest = workflow::configuration_digest(*target);
   }
   m_ledger->begin_run(facts, options.accept_target);
 }

@@ -122,6 +122,7 @@ Json ledger_status_record(ledger::Ledger& ledger, const std::string& name) {
     if (run.exit_code) {
       last["exitCode"] = *run.exit_code;
     }
+    put_text(last, "configuration", run.configuration_digest);
     record["lastRun"] = std::move(last);
   }
   return record;

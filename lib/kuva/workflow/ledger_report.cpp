@@ -23,6 +23,7 @@ using ledger::Ledger;
 
 constexpr std::size_t k_report_page = 1000;
 constexpr std::size_t k_runs_shown = 50;
+constexpr std::size_t k_digest_shown = 12;  // enough to see which runs had the same
 
 constexpr std::string_view k_head = R"(<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -240,13 +241,15 @@ void write_runs(AtomicFile& page, Ledger& ledger) {
   const auto runs = ledger.runs(k_runs_shown);
   page.write(
       fmt::format("<h2>Runs</h2>\n<p>The latest {}.</p><table><thead><tr><th>tool</th><th>from</th><th>to</th>"
-                  "<th class=\"n\">exit</th></tr></thead>",
+                  "<th>configuration</th><th class=\"n\">exit</th></tr></thead>",
                   runs.size()));
   for (const ledger::Run& run : runs) {
-    page.write(fmt::format("<tr><td>{} {}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>\n", escaped(run.tool),
-                           escaped(run.version), escaped(run.started),
-                           run.ended.empty() ? "not ended" : escaped(run.ended),
-                           run.exit_code ? std::to_string(*run.exit_code) : ""));
+    page.write(
+        fmt::format("<tr><td>{} {}</td><td>{}</td><td>{}</td><td><code>{}</code></td><td class=\"n\">{}</td></tr>\n",
+                    escaped(run.tool), escaped(run.version), escaped(run.started),
+                    run.ended.empty() ? "not ended" : escaped(run.ended),
+                    escaped(run.configuration_digest.substr(0, k_digest_shown)),
+                    run.exit_code ? std::to_string(*run.exit_code) : ""));
   }
   page.write("</table>\n");
 }
