@@ -1,6 +1,7 @@
 """What the tests of a batch with a ledger share: many small objects made fast, PostgreSQL on a free port, the sandbox's own
 account of what came."""
 
+import argparse
 import collections
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 
 import compare_datasets
@@ -217,3 +219,25 @@ def last_line(file):
 
 def data_set(file):
     return compare_datasets.File(file).data
+
+
+def run_at_full_size(description, add_options, run):
+    """The command line of a test that is run by hand; `run` is called with a directory and the options. The exit status; the last
+    line counts."""
+    parser = argparse.ArgumentParser(description=description.split("\n", maxsplit=1)[0])
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tools", type=pathlib.Path, default=harness.TOOLS)
+    add_options(parser)
+    options = parser.parse_args()
+    if options.engine == "postgresql" and not has_postgres():
+        print("PostgreSQL 15 is not installed\n0 passed, 0 failed, 1 skipped")
+        return 125
+    with tempfile.TemporaryDirectory(prefix="kuva-ledger-") as directory:
+        try:
+            run(pathlib.Path(directory), options)
+        except AssertionError as fault:
+            print(f"seed {options.seed}: {fault}\n0 passed, 1 failed, 0 skipped")
+            return 1
+    print("1 passed, 0 failed, 0 skipped")
+    return 0

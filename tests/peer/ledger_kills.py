@@ -8,12 +8,10 @@ kuva-send and kuva-commit run at the same time, each with the ledger. At the end
 sandbox, by its own transcript, is on its disk byte for byte, and the counts of the ledger are those of the disk. What was
 answered when the sandbox or the sender was killed may have come twice only where the sandbox had not kept it.
 """
-import argparse
 import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -142,32 +140,19 @@ class LedgerKills:
             raise Fault(f"{len(twice)} instances came twice by the transcript, {next(iter(twice))} for one")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+def run(directory, options):
+    started = time.monotonic()
+    test = LedgerKills(directory, options.instances, options.kills, options.seed, options.pace, options.engine, options.tools)
+    test.run(lambda text: print(text, flush=True))
+    print(f"{len(test.batch)} instances, {sum(test.killed.values())} kills {test.killed}, ends {test.codes}, "
+          f"{time.monotonic() - started:.0f} s: each at the sandbox once, byte for byte, the ledger says the same")
+
+
+def add_options(parser):
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--instances", type=int, default=3000)
-    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pace", type=float, default=0.5, help="seconds a kill, on average")
-    parser.add_argument("--tools", type=pathlib.Path, default=harness.TOOLS)
-    options = parser.parse_args()
-    if options.engine == "postgresql" and not ledger_batch.has_postgres():
-        print("PostgreSQL 15 is not installed\n0 passed, 0 failed, 1 skipped")
-        return 125
-    with tempfile.TemporaryDirectory(prefix="kuva-ledger-") as directory:
-        started = time.monotonic()
-        test = LedgerKills(directory, options.instances, options.kills, options.seed, options.pace, options.engine,
-                           options.tools)
-        try:
-            test.run(lambda text: print(text, flush=True))
-        except AssertionError as fault:
-            print(f"seed {options.seed}: {fault}\n0 passed, 1 failed, 0 skipped")
-            return 1
-        print(f"{len(test.batch)} instances, {sum(test.killed.values())} kills {test.killed}, ends {test.codes}, "
-              f"{time.monotonic() - started:.0f} s: each at the sandbox once, byte for byte, the ledger says the same\n"
-              f"1 passed, 0 failed, 0 skipped")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ledger_batch.run_at_full_size(__doc__, add_options, run))

@@ -8,13 +8,11 @@ the ledger and the sandbox's disk disagree.
 With postgresql the workers send at the same time, and two of them are killed with SIGKILL again and again, over the
 whole time of the batch.
 """
-import argparse
 import json
 import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -140,28 +138,12 @@ def run(directory, options):
     print(f"each of {answered} instances once at the sandbox, by its own transcript; the ledger has {json.dumps(counts)}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+def add_options(parser):
     parser.add_argument("--instances", type=int, default=1_000_000)
     parser.add_argument("--per-study", type=int, default=1000)
-    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tools", type=pathlib.Path, default=harness.TOOLS)
-    options = parser.parse_args()
-    if options.engine == "postgresql" and not ledger_batch.has_postgres():
-        print("PostgreSQL 15 is not installed\n0 passed, 0 failed, 1 skipped")
-        return 125
-    with tempfile.TemporaryDirectory(prefix="kuva-ledger-") as directory:
-        try:
-            run(directory, options)
-        except AssertionError as fault:
-            print(f"{fault}\n0 passed, 1 failed, 0 skipped")
-            return 1
-    print("1 passed, 0 failed, 0 skipped")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ledger_batch.run_at_full_size(__doc__, add_options, run))
