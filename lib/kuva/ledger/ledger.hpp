@@ -164,6 +164,30 @@ struct StudyRow {
   std::uint64_t instances = 0, stored = 0, committed = 0, failed = 0, skipped = 0, waiting = 0, bytes = 0;
 };
 
+// A study as it was last taken out of an archive (kuva-retrieve).
+struct Retrieval {
+  std::int64_t id = 0;
+  std::string source;  // the archive: its address and AE title
+  std::string study_instance_uid;
+  std::uint64_t expected = 0;   // instances
+  std::uint64_t retrieved = 0;  // of those, the ones that are there
+  std::uint64_t failed = 0;
+  bool complete = false;   // the whole study was asked for, and all of it is there
+  std::string error_code;  // of the catalogue
+  std::string run, started, ended;
+};
+
+// The retrievals from one archive.
+struct RetrievalCounts {
+  std::string source;
+  std::uint64_t studies = 0;
+  std::uint64_t complete = 0;  // of the studies
+  std::uint64_t in_part = 0;   // of the studies: what was asked for is there, and it was not the whole study
+  std::uint64_t expected = 0;  // instances, as the other two
+  std::uint64_t retrieved = 0;
+  std::uint64_t failed = 0;
+};
+
 // Thread-safe.
 class Ledger {
  public:
@@ -234,6 +258,7 @@ class Ledger {
   struct Position {
     std::int64_t study = 0;
     std::int64_t instance = 0;
+    std::int64_t retrieval = 0;
   };
   // The next instances that are stored and not committed, study by study. `position` begins as {} and moves on.
   std::vector<Instance> next_uncommitted(Position& position, std::size_t count);
@@ -253,13 +278,28 @@ class Ledger {
   std::vector<Run> runs(std::size_t latest);
   std::string target_identity();
 
+  // A study is about to be retrieved; what an earlier retrieval from there landed stays known. Returns its id. It is
+  // not complete until end_retrieval says so.
+  std::int64_t begin_retrieval(const std::string& source, const std::string& study_instance_uid);
+  // These rows came with it.
+  void mark_retrieved(std::int64_t retrieval, std::span<const std::int64_t> instances);
+  // Its numbers, by its id; `run` empty: the one that began it.
+  void end_retrieval(const Retrieval& retrieval);
+  std::optional<Retrieval> find_retrieval(const std::string& source, const std::string& study_instance_uid);
+  // All that came with it, superseded rows too, in the order they were recorded.
+  std::vector<Instance> retrieved_instances(const Retrieval& retrieval);
+  std::vector<RetrievalCounts> retrieval_counts();
+  // The next ones by their id.
+  std::vector<Retrieval> next_retrievals(Position& position, std::size_t count);
+
   struct Merged {
     std::uint64_t added = 0;
     std::uint64_t advanced = 0;   // known here, and the other one knew more
     std::uint64_t unchanged = 0;  // known here as well or better
     std::uint64_t clashes = 0;    // one UID, two objects
   };
-  // Takes over what another ledger knows: rows, runs and attempts. Can be repeated. Errors: ledger.other-target.
+  // Takes over what another ledger knows: rows, runs, attempts and retrievals. Can be repeated. Errors:
+  // ledger.other-target.
   Merged merge_from(Ledger& other, bool accept_target, const std::function<bool()>& stopped = {});
   // Gives free space back.
   void vacuum();

@@ -67,6 +67,30 @@ void advance(Connection& connection, const std::vector<Instance>& theirs, const 
   }
 }
 
+// A study that both took out of the same archive: what is complete counts, else what was there first.
+void take_over(Ledger& ours, Ledger& theirs, const Retrieval& from) {
+  const std::optional<Retrieval> known = ours.find_retrieval(from.source, from.study_instance_uid);
+  if (known && (known->complete || !from.complete)) {
+    return;
+  }
+  std::vector<std::string> paths;
+  for (const Instance& instance : theirs.retrieved_instances(from)) {
+    if (instance.state != State::superseded) {
+      paths.push_back(instance.file.path);
+    }
+  }
+  std::vector<std::int64_t> instances;
+  for (const std::optional<Instance>& instance : ours.find(paths)) {
+    if (instance) {
+      instances.push_back(instance->id);
+    }
+  }
+  Retrieval retrieval = from;
+  retrieval.id = ours.begin_retrieval(from.source, from.study_instance_uid);
+  ours.mark_retrieved(retrieval.id, instances);
+  ours.end_retrieval(retrieval);
+}
+
 }  // namespace
 
 Ledger::Merged Ledger::merge_from(Ledger& other, bool accept_target, const std::function<bool()>& stopped) {
@@ -147,6 +171,16 @@ Ledger::Merged Ledger::merge_from(Ledger& other, bool accept_target, const std::
           " (SELECT 1 FROM attempt a WHERE a.instance = m.ours AND a.run = $2 AND a.number = $4)",
           9, values, {});
     });
+  }
+  position = {};
+  while (go_on()) {
+    const std::vector<Retrieval> page = other.next_retrievals(position, k_page);
+    if (page.empty()) {
+      break;
+    }
+    for (const Retrieval& retrieval : page) {
+      take_over(*this, other, retrieval);
+    }
   }
   return merged;
 }

@@ -231,7 +231,7 @@ class PostgresConnection final : public Connection {
         {std::string_view(text)});
   }
 
-  void vacuum() override { script("VACUUM (ANALYZE) meta, run, study, instance, attempt"); }
+  void vacuum() override { script("VACUUM (ANALYZE) meta, run, study, instance, attempt, retrieval"); }
 
   std::vector<std::string> check() override { return {}; }
 

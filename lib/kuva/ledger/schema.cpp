@@ -60,8 +60,17 @@ CREATE VIEW failures AS
   FROM instance WHERE state IN ('failed-temporary', 'failed-permanent') GROUP BY error_code, error_class, state;
 )";
 
-// What leads from version n to n + 1.
-constexpr std::array<std::string_view, k_schema_version> k_steps{k_tables};
+// What kuva-retrieve has taken out of which archive. An instance says by `retrieval` what it came with.
+constexpr std::string_view k_retrievals = R"(
+CREATE TABLE retrieval (
+  id {identity}, source TEXT NOT NULL, study_instance_uid TEXT NOT NULL, expected BIGINT NOT NULL,
+  retrieved BIGINT NOT NULL, failed BIGINT NOT NULL, complete BIGINT NOT NULL, error_code TEXT, run TEXT NOT NULL,
+  started TEXT NOT NULL, ended TEXT, UNIQUE (source, study_instance_uid));
+ALTER TABLE instance ADD COLUMN retrieval BIGINT REFERENCES retrieval (id);
+)";
+
+// What leads from version n to n + 1. What has been released is never changed: ledgers have been made with it.
+constexpr std::array<std::string_view, k_schema_version> k_steps{k_tables, k_retrievals};
 
 void replace_word(std::string& text, std::string_view word, std::string_view by) {
   for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + by.size())) {

@@ -7,7 +7,7 @@
 namespace kuva::ledger {
 
 // The version of the tables that this kuva writes; kuva-ledger(5) describes them.
-inline constexpr std::int64_t k_schema_version = 1;
+inline constexpr std::int64_t k_schema_version = 2;
 
 // Makes the tables, or brings older ones up to date, in one transaction; only looks where `may_write` is false.
 // `name` says which ledger, in messages. Errors: ledger.version, and those of the connection.
