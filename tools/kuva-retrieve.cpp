@@ -1,9 +1,11 @@
 #include <kuva/cli/assertion_options.hpp>
+#include <kuva/cli/ledger_options.hpp>
 #include <kuva/cli/limit_options.hpp>
 #include <kuva/cli/tool.hpp>
 #include <kuva/workflow/retrieve.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace {
@@ -22,7 +24,8 @@ constexpr kuva::cli::ToolInfo k_info{
     .examples =
         "  kuva-retrieve -t archive --study-uid 1.2.3 --out study/\n"
         "  kuva-query -t archive --patient 010181-900C --images | kuva-retrieve -t archive --out prior/\n"
-        "  kuva-retrieve -t archive --via cmove --listen 11112 --out study/ < wanted.ndjson\n",
+        "  kuva-retrieve -t archive --via cmove --listen 11112 --out study/ < wanted.ndjson\n"
+        "  kuva-retrieve -t old-archive --ledger batch.ledger --studies studies.csv --out batch/\n",
 };
 
 struct Options {
@@ -31,17 +34,21 @@ struct Options {
   kuva::cli::AssertionOptions assertion;
   RetrieveSettings settings;
   kuva::cli::LimitOptions limits;
+  kuva::cli::LedgerOptions ledger;
   kuva::cli::ReportOptions report;
   std::string directory = ".";
   std::string name{NameTemplate::k_default};
 };
 
-void add_what(CLI::App& app, RetrieveSettings& settings) {
+void add_what(CLI::App& app, RetrieveSettings& settings, std::string& studies) {
   constexpr const char* k_group = "What";
   const auto uids = [&app](const char* name, std::vector<std::string>& value, const char* description) {
     app.add_option(name, value, description)->type_name("UID")->group(k_group)->allow_extra_args(false);
   };
   uids("--study-uid", settings.studies, "This study, instead of what the input names");
+  app.add_option("--studies", studies, "The studies of a list, or of a CSV file with StudyInstanceUID")
+      ->type_name("FILE")
+      ->group(k_group);
   uids("--series", settings.series, "These series alone, of whatever is asked for");
   uids("--document", settings.documents, "This document, by its unique id, of --repository");
   app.add_option("--repository", settings.repository,
@@ -116,14 +123,20 @@ int main(int argc, char** argv) {
         kuva::cli::add_target_options(app, options.target);
         kuva::cli::add_listen_option(app, options.target);
         kuva::cli::add_assertion_options(app, options.assertion);
-        add_what(app, options.settings);
+        add_what(app, options.settings, options.ledger.studies);
         add_where(app, options);
         add_how(app, options.settings);
         kuva::cli::add_time_limit_options(app, options.limits);
+        kuva::cli::add_ledger_option(app, options.ledger);
+        kuva::cli::add_again_option(app, options.settings.again);
         kuva::cli::add_report_options(app, options.report);
       },
       [&](kuva::cli::Session& session) {
         RetrieveSettings& settings = options.settings;
+        if (!options.ledger.studies.empty()) {
+          const auto listed = kuva::cli::read_studies(options.ledger.studies, session.stop_token());
+          settings.studies.insert(settings.studies.end(), listed.begin(), listed.end());
+        }
         if (!settings.instances.empty() && settings.studies.size() != 1) {
           throw kuva::Error(kuva::kind("usage.argument"), "--instance goes with one --study-uid");
         }
@@ -151,6 +164,12 @@ int main(int argc, char** argv) {
         if ((settings.studies.empty() && settings.documents.empty()) || !options.input.paths.empty() ||
             !options.input.files_from.empty()) {
           source = session.open_input(options.input);
+        }
+        std::optional<kuva::cli::LedgerRun> ledger;
+        if (!options.ledger.where.empty()) {
+          using kuva::cli::LedgerRun;
+          ledger.emplace(options.ledger, LedgerRun::Role::inventory, session, &target, LedgerRun::Peer::source);
+          settings.ledger = &ledger->ledger();
         }
         kuva::workflow::retrieve(source.get(), session.sink(), session.observer(), session.accounting(), target,
                                  settings, session.stop_token());

@@ -108,6 +108,10 @@ void add_digest_option(CLI::App& app, LedgerOptions& options) {
                               "Read new files whole, and keep the SHA-256 of their data sets in the ledger"));
 }
 
+void add_again_option(CLI::App& app, bool& again) {
+  of_ledger(app, app.add_flag("--again", again, "Ask for everything, also for what the ledger has as retrieved"));
+}
+
 void add_target_ledger_options(CLI::App& app, LedgerOptions& options) {
   add_ledger_option(app, options);
   of_ledger(app, app.add_flag("--accept-target", options.accept_target,
@@ -131,7 +135,12 @@ void add_batch_options(CLI::App& app, LedgerOptions& options) {
                               "PostgreSQL: without a sign of life for this long, others take over (2m)"));
 }
 
-LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target)
+std::vector<std::string> read_studies(const std::string& file, const std::stop_token& stop) {
+  return read_list(file, k_study_columns, stop);
+}
+
+LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target,
+                     Peer peer)
     : m_session(session), m_ledger(ledger::Ledger::open(options.where, role)) {
   ledger::RunFacts facts;
   facts.tool = session.tool();
@@ -139,6 +148,8 @@ LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, 
   facts.command_line = session.command_line();
   if (target != nullptr) {
     facts.target = target->name;
+  }
+  if (target != nullptr && peer == Peer::destination) {
     facts.target_identity = fmt::format("{}@{}:{}, from {}", target->called_ae, target->endpoint.host,
                                         target->endpoint.port, target->calling_ae);
     facts.configuration_digest = workflow::configuration_digest(*target);

@@ -31,6 +31,8 @@ struct LedgerOptions {
 void add_ledger_option(CLI::App& app, LedgerOptions& options);
 // --digest, of tools that take an inventory. It and all below need --ledger.
 void add_digest_option(CLI::App& app, LedgerOptions& options);
+// --again, of kuva-retrieve.
+void add_again_option(CLI::App& app, bool& again);
 // --ledger and --accept-target.
 void add_target_ledger_options(CLI::App& app, LedgerOptions& options);
 // Those, and which of its studies are sent in which order.
@@ -40,8 +42,11 @@ void add_batch_options(CLI::App& app, LedgerOptions& options);
 class LedgerRun {
  public:
   using Role = ledger::Ledger::Role;
+  // The ledger is of one destination; a source is only noted.
+  enum class Peer { destination, source };
   // `target`: null where the tool talks to nobody. Errors: ledger.*.
-  LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target);
+  LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target,
+            Peer peer = Peer::destination);
   // Ends the run in the ledger, with the exit code as it is then.
   ~LedgerRun();
   LedgerRun(const LedgerRun&) = delete;
@@ -53,6 +58,9 @@ class LedgerRun {
   Session& m_session;
   std::unique_ptr<ledger::Ledger> m_ledger;
 };
+
+// Study Instance UIDs, one a line, or the column StudyInstanceUID of a CSV file. Errors: usage.argument, local.read.
+std::vector<std::string> read_studies(const std::string& file, const std::stop_token& stop);
 
 // What kuva-send does with it. Errors: usage.argument, local.read (the lists).
 workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop);

@@ -473,6 +473,13 @@ std::string ledger_text(const Json& record) {
   below("progress", count_list(object_at(record, "progress")));
   below("states", count_list(object_at(record, "states")));
   below("studies", count_list(object_at(record, "studies")));
+  for (const Json& retrieval : record.value("retrievals", Json::array())) {
+    below("retrieved",
+          fmt::format("{} of {} from {}; {} studies: {} complete, {} in part, {} incomplete",
+                      number_of(retrieval, "retrieved"), number_of(retrieval, "expected"), text_of(retrieval, "source"),
+                      number_of(retrieval, "studies"), number_of(retrieval, "complete"), number_of(retrieval, "inPart"),
+                      number_of(retrieval, "incomplete")));
+  }
   for (const Json& day : record.value("days", Json::array())) {
     below(text_of(day, "day"),
           fmt::format("{} attempts, {}: {}", number_of(day, "attempts"), format_bytes(number_of(day, "bytes")),

@@ -54,6 +54,21 @@ Json days_of(ledger::Ledger& ledger) {
   return days;
 }
 
+Json retrievals_of(ledger::Ledger& ledger) {
+  Json retrievals = Json::array();
+  for (const ledger::RetrievalCounts& counts : ledger.retrieval_counts()) {
+    retrievals.push_back(Json{{"source", counts.source},
+                              {"studies", counts.studies},
+                              {"complete", counts.complete},
+                              {"inPart", counts.in_part},
+                              {"incomplete", counts.studies - counts.complete - counts.in_part},
+                              {"expected", counts.expected},
+                              {"retrieved", counts.retrieved},
+                              {"failed", counts.failed}});
+  }
+  return retrievals;
+}
+
 std::string csv_value(std::string_view value) {
   if (value.find_first_of(",\"\r\n") == std::string_view::npos) {
     return std::string(value);
@@ -102,6 +117,9 @@ Json ledger_status_record(ledger::Ledger& ledger, const std::string& name) {
   const ledger::StudyCounts studies = ledger.study_counts();
   record["studies"] =
       Json{{"total", studies.studies}, {"done", studies.done}, {"failed", studies.failed}, {"held", studies.held}};
+  if (Json retrievals = retrievals_of(ledger); !retrievals.empty()) {
+    record["retrievals"] = std::move(retrievals);
+  }
   record["remaining"] = remaining;
   if (const ledger::Rate rate = ledger.rate(); rate.elapsed_ms > 0 && rate.instances > 1) {
     const double seconds = static_cast<double>(rate.elapsed_ms) / 1000.0;

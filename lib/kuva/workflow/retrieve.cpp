@@ -3,6 +3,7 @@
 #include <kuva/kos/read.hpp>
 #include <kuva/workflow/inventory.hpp>
 #include <kuva/workflow/retrieve.hpp>
+#include <kuva/workflow/retrieve_ledger.hpp>
 #include <kuva/workflow/retrieve_manifest.hpp>
 #include <kuva/workflow/retrieve_move.hpp>
 #include <kuva/workflow/retrieve_study.hpp>
@@ -370,7 +371,7 @@ class Worker {
     const auto retrieval = std::make_shared<StudyRetrieval>(m_run, std::move(order), via);
     if (m_run.settings().dry_run) {
       retrieval->conclude_planned();
-    } else {
+    } else if (!retrieval->conclude_without_asking()) {
       m_transports.get(via).retrieve(retrieval);
     }
   }
@@ -456,15 +457,21 @@ class Worker {
 
 }  // namespace
 
-void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
-              const RetrieveSettings& settings, std::stop_token outer_stop) {
+void retrieve(InputSource* source, RecordSink& final_sink, Observer& observer, Accounting& accounting,
+              const Target& target, const RetrieveSettings& settings, std::stop_token outer_stop) {
   for (const std::string& series : settings.series) {
     check_uid(series, "--series");
   }
   RunLimits limits(settings.limits);
-  const LimitWatch watch(limits, outer_stop);
+  LimitWatch watch(limits, outer_stop);
   const std::stop_token stop = watch.stop_token();
-  RetrieveRun run(sink, observer, accounting, target, settings, stop);
+  std::optional<RetrieveLedger> ledger;
+  if (settings.ledger != nullptr) {
+    ledger.emplace(*settings.ledger, retrieval_source(target), final_sink, observer,
+                   [&watch] { watch.request_stop(); });
+  }
+  RecordSink& sink = ledger ? *ledger : final_sink;
+  RetrieveRun run(sink, observer, accounting, target, settings, stop, &limits, ledger ? &*ledger : nullptr);
   Transports transports(run);
   if (!settings.dry_run) {
     run.landing().prepare();
@@ -505,11 +512,20 @@ void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Account
     queue.close();
   }
   if (stop.stop_requested() && !outer_stop.stop_requested()) {
-    accounting.note(limits.reached().value());
+    if (const auto reached = limits.reached()) {  // else the ledger is lost
+      accounting.note(*reached);
+    }
   }
   accounting.add_to_summary("retrieved", run.totals());
   if (const Json documents = run.documents(); !documents.empty()) {
     accounting.add_to_summary("documents", documents);
+  }
+  if (ledger) {
+    try {
+      ledger->flush();
+    } catch (...) {
+      queue.fail(std::current_exception());
+    }
   }
   queue.rethrow();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <kuva/ledger/ledger.hpp>
 #include <kuva/soap/client.hpp>
 #include <kuva/workflow/items.hpp>
 #include <kuva/workflow/retrieve_landing.hpp>
@@ -16,6 +17,8 @@
 namespace kuva::workflow {
 
 inline constexpr std::string_view k_retrieve_tool = "kuva-retrieve";
+// The outcome of an instance that was there whole before.
+inline constexpr std::string_view k_already_there = "already-there";
 
 // How objects come.
 enum class RetrieveVia {
@@ -52,12 +55,15 @@ struct RetrieveSettings {
   std::filesystem::path save_raw;                // HTTP messages as they went, files of this directory; empty: none
   bool dry_run = false;
   soap::Security security;  // of each request of the XDS side
+  // Gets a row of each file that lands, and says what need not be asked for; null: none. Not with dry_run.
+  ledger::Ledger* ledger = nullptr;
+  bool again = false;       // everything is asked for, whatever the ledger says
   RunLimitSettings limits;  // windows and time: then nothing new is asked for
 };
 
 // kuva-retrieve: brings what is asked for, or what the records of the input name, into files. One record of type
 // `instance` for each object, `document` for each document, and `retrieval` for each study.
-// Errors: local.write, usage.argument, usage.target, tls.config, listen.failed.
+// Errors: local.write, usage.argument, usage.target, tls.config, listen.failed, ledger.*.
 void retrieve(InputSource* source, RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
               const RetrieveSettings& settings, std::stop_token stop);
 

@@ -76,8 +76,6 @@ const Target& with_archive(const Target& target) {
   return target;
 }
 
-Error interrupted() { return {kind("interrupted"), "stopped before it came"}; }
-
 }  // namespace
 
 struct MoveTransport::Round {
@@ -114,6 +112,10 @@ std::optional<Error> MoveTransport::go_round(StudyRetrieval& retrieval, bool fir
     ul::AssociateRequest request;
     request.contexts = contexts();
     Round round(retrieval, associate(m_run.target(), m_tls, std::move(request), m_run.observer()));
+    if (m_run.stop().stop_requested()) {
+      round.association->release();
+      return m_run.why_stopped();
+    }
     if (first) {
       list(round);
       announce(retrieval);
@@ -305,7 +307,7 @@ std::optional<Error> MoveTransport::verdict(Round& round) {
     return std::nullopt;
   }
   if (stop.stop_requested()) {
-    return interrupted();
+    return m_run.why_stopped();
   }
   if (round.stalled) {
     return Error(

@@ -2,6 +2,7 @@
 #include <kuva/kos/codes.hpp>
 #include <kuva/kos/read.hpp>
 #include <kuva/workflow/instance_record.hpp>
+#include <kuva/workflow/ledger_rows.hpp>
 #include <kuva/workflow/retrieve_study.hpp>
 
 #include <fmt/format.h>
@@ -19,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds k_glance{50};
 constexpr std::string_view k_retrieved = "retrieved";
-constexpr std::string_view k_already_there = "already-there";
+
+bool is_whole(const StudyOrder& order) { return order.series.empty() && !order.closed && !order.key_images; }
 
 }  // namespace
 
@@ -38,7 +40,8 @@ std::string_view to_string(RetrieveVia via) {
 }
 
 RetrieveRun::RetrieveRun(RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
-                         const RetrieveSettings& settings, std::stop_token stop)
+                         const RetrieveSettings& settings, std::stop_token stop, RunLimits* limits,
+                         RetrieveLedger* ledger)
     : m_sink(sink),
       m_observer(observer),
       m_accounting(accounting),
@@ -46,6 +49,8 @@ RetrieveRun::RetrieveRun(RecordSink& sink, Observer& observer, Accounting& accou
       m_settings(settings),
       m_landing(settings.landing),
       m_stop(std::move(stop)),
+      m_limits(limits),
+      m_ledger(ledger),
       m_jobs(settings.jobs != 0 ? settings.jobs : std::max(1U, target.associations)),
       m_slots(static_cast<std::ptrdiff_t>(m_jobs)) {}
 
@@ -55,6 +60,15 @@ bool RetrieveRun::pause(std::chrono::milliseconds duration) const {
   std::unique_lock lock(mutex);
   never.wait_for(lock, m_stop, duration, [] { return false; });
   return !m_stop.stop_requested();
+}
+
+Error RetrieveRun::why_stopped() const {
+  if (m_limits != nullptr) {
+    if (const auto reached = m_limits->reached()) {
+      return *reached;
+    }
+  }
+  return {kind("interrupted"), "stopped before it came"};
 }
 
 void RetrieveRun::in_parallel(std::size_t count, const std::function<void(std::size_t)>& task) {
@@ -92,6 +106,7 @@ void RetrieveRun::add(const Totals& totals) {
   m_totals.expected += totals.expected;
   m_totals.received += totals.received;
   m_totals.already_there += totals.already_there;
+  m_totals.passed_on += totals.passed_on;
   m_totals.failed += totals.failed;
   m_totals.bytes += totals.bytes;
 }
@@ -113,10 +128,14 @@ void RetrieveRun::show_progress(bool one_done, bool one_failed) {
 
 Json RetrieveRun::totals() const {
   const std::lock_guard lock(m_mutex);
-  return Json{{"expected", m_totals.expected},
+  Json totals{{"expected", m_totals.expected},
               {"received", m_totals.received},
               {"alreadyThere", m_totals.already_there},
               {"failed", m_totals.failed}};
+  if (m_totals.passed_on != 0) {
+    totals["passedOn"] = m_totals.passed_on;
+  }
+  return totals;
 }
 
 void RetrieveRun::count_document(std::string_view outcome) {
@@ -133,13 +152,45 @@ StudyRetrieval::StudyRetrieval(RetrieveRun& run, StudyOrder order, RetrieveVia v
     : m_run(run),
       m_order(std::move(order)),
       m_via(via),
+      m_is_whole(is_whole(m_order)),
       m_is_choosing(m_order.key_images && !run.settings().dry_run),
       m_touched(0) {
   touch();
+  if (m_run.ledger() != nullptr) {
+    look_into_ledger();
+  }
   for (WantedInstance& instance : std::exchange(m_order.instances, {})) {
     expect(std::move(instance));
   }
   m_has_list = m_has_list || m_order.closed;
+}
+
+void StudyRetrieval::look_into_ledger() {
+  m_known = m_run.ledger()->find(m_order.study);
+  m_is_kept = !m_is_whole && m_known.is_complete;
+  m_retrieval = m_known.retrieval;
+  // Key images are chosen by reading files.
+  if (m_run.settings().again || m_order.key_images) {
+    m_known = {};
+  }
+  m_is_resumed = m_is_whole && m_known.is_complete && m_order.expected.value_or(0) <= m_known.instances.size();
+  if (!m_is_resumed && !m_is_kept) {
+    m_retrieval = m_run.ledger()->begin(m_order.study);
+  }
+}
+
+bool StudyRetrieval::conclude_without_asking() {
+  if (m_is_resumed) {
+    for (const auto& [uid, known] : m_known.instances) {
+      WantedInstance instance;
+      instance.sop_instance_uid = uid;
+      expect(std::move(instance));
+    }
+  } else if (!m_order.closed || m_is_choosing || outstanding_count() != 0 || !has_any()) {
+    return false;
+  }
+  conclude(std::nullopt);
+  return true;
 }
 
 void StudyRetrieval::expect(WantedInstance instance) {
@@ -148,7 +199,9 @@ void StudyRetrieval::expect(WantedInstance instance) {
   uids.series_instance_uid = instance.series;
   uids.sop_instance_uid = instance.sop_instance_uid;
   std::optional<Landing::Landed> there;
-  if (!instance.series.empty() && !m_run.settings().dry_run) {
+  const auto known_before = m_known.instances.find(instance.sop_instance_uid);
+  const bool is_known_before = known_before != m_known.instances.end();
+  if (!is_known_before && !instance.series.empty() && !m_run.settings().dry_run) {
     there = m_run.landing().find(uids);
   }
   const std::string uid = instance.sop_instance_uid;
@@ -170,15 +223,17 @@ void StudyRetrieval::expect(WantedInstance instance) {
     Instance& known = m_instances[uid];
     known.wanted = std::move(instance);
     ++m_totals.expected;
-    if (there) {
+    if (there || is_known_before) {
       known.state = State::there;
-      ++m_totals.already_there;
+      ++(there || known_before->second.is_there ? m_totals.already_there : m_totals.passed_on);
     } else {
       ++m_outstanding;
     }
   }
   m_run.accounting().entered();
-  if (there) {
+  if (is_known_before) {
+    take_known(known_before->second, std::move(earlier));
+  } else if (there) {
     keep_key_object(*there);
     emit_there(std::move(earlier), *there, Json::object(), true);
   }
@@ -289,7 +344,7 @@ std::size_t StudyRetrieval::outstanding_count() const {
 
 bool StudyRetrieval::has_any() const {
   const std::lock_guard lock(m_mutex);
-  return m_totals.received + m_totals.already_there != 0;
+  return m_totals.received + m_totals.already_there + m_totals.passed_on != 0;
 }
 
 bool StudyRetrieval::is_outstanding(const std::string& sop_instance_uid) const {
@@ -318,6 +373,13 @@ Json StudyRetrieval::start_record(Json earlier) const {
   return earlier.is_object() ? std::move(earlier) : make_record("instance", k_retrieve_tool, outcome::failed, false);
 }
 
+void StudyRetrieval::take_known(const RetrieveLedger::Known& known, Json earlier) {
+  Json record = resumed_instance_record(std::move(earlier), known);
+  record["retrieve"] = Json{{"via", to_string(m_via)}};
+  m_run.sink().pass_on(std::move(record));
+  m_run.show_progress(true, false);
+}
+
 void StudyRetrieval::emit_there(Json earlier, const Landing::Landed& landed, Json facts, bool already) {
   Json record = start_record(std::move(earlier));
   set_outcome(record, k_retrieve_tool, already ? k_already_there : k_retrieved, true);
@@ -326,7 +388,15 @@ void StudyRetrieval::emit_there(Json earlier, const Landing::Landed& landed, Jso
   Json retrieve{{"via", to_string(m_via)}};
   retrieve.update(facts);
   record["retrieve"] = std::move(retrieve);
-  m_run.sink().emit(record);
+  const std::optional<ledger::FileIdentity> file =
+      m_run.ledger() != nullptr ? identity_of(landed.path.string()) : std::nullopt;
+  if (file) {
+    ledger::Instance row = row_of(landed.header.attributes);
+    row.file = *file;
+    m_run.ledger()->landed(std::move(record), std::move(row), m_retrieval);
+  } else {
+    m_run.sink().pass_on(std::move(record));
+  }
   m_run.show_progress(true, false);
 }
 
@@ -504,7 +574,7 @@ void StudyRetrieval::conclude(const std::optional<Error>& error) {
       records.push_back(std::move(record));
     }
     m_outstanding = 0;
-    const std::uint64_t there = m_totals.received + m_totals.already_there;
+    const std::uint64_t there = m_totals.received + m_totals.already_there + m_totals.passed_on;
     std::uint64_t missing = 0;
     if (!m_has_list) {
       const std::uint64_t expected = std::max({m_order.expected.value_or(0), m_totals.expected});
@@ -521,7 +591,10 @@ void StudyRetrieval::conclude(const std::optional<Error>& error) {
     if (!cause && nothing) {
       cause = Error(kind("retrieve.no-match"), "nothing came, and nothing was expected");
     } else if (m_totals.failed == 0 && there != 0) {
-      cause.reset();  // all is here, whatever the peer said last
+      // All is here, whatever the peer said last; without a list it may know better.
+      if (m_has_list || (m_order.expected && there >= *m_order.expected)) {
+        cause.reset();
+      }
     } else if (!cause) {
       const std::string counts = fmt::format("{} of {} are here", there, m_totals.expected);
       cause = permanent && is_permanent && missing == 0
@@ -532,11 +605,16 @@ void StudyRetrieval::conclude(const std::optional<Error>& error) {
     summary["expected"] = m_totals.expected;
     summary["received"] = m_totals.received;
     summary["alreadyThere"] = m_totals.already_there;
+    if (m_totals.passed_on != 0) {
+      summary["passedOn"] = m_totals.passed_on;
+    }
     summary["failed"] = m_totals.failed;
     if (missing != 0) {
       summary["unnamed"] = missing;
     }
-    if (m_via == RetrieveVia::cmove) {
+    if (m_is_resumed) {
+      summary["resumed"] = true;
+    } else if (m_via == RetrieveVia::cmove) {
       summary["claimed"] =
           Json{{"completed", m_claimed_completed}, {"failed", m_claimed_failed}, {"warning", m_claimed_warning}};
     }
@@ -561,7 +639,22 @@ void StudyRetrieval::conclude(const std::optional<Error>& error) {
     set_error(summary, *cause);
   }
   m_run.add(totals);
-  m_run.sink().emit(summary);
+  emit_end(std::move(summary), cause, totals);
+}
+
+void StudyRetrieval::emit_end(Json summary, const std::optional<Error>& cause, const RetrieveRun::Totals& totals) {
+  if (m_run.ledger() == nullptr || m_is_resumed || m_is_kept) {
+    m_run.sink().pass_on(std::move(summary));
+    return;
+  }
+  ledger::Retrieval retrieval;
+  retrieval.id = m_retrieval;
+  retrieval.expected = totals.expected;
+  retrieval.retrieved = totals.received + totals.already_there + totals.passed_on;
+  retrieval.failed = totals.failed;
+  retrieval.complete = m_is_whole && !cause;
+  retrieval.error_code = cause ? cause->kind().code : std::string_view();
+  m_run.ledger()->ended(std::move(summary), std::move(retrieval));
 }
 
 void StudyRetrieval::conclude_planned() {
@@ -608,7 +701,7 @@ void retrieve_in_rounds(RetrieveRun& run, StudyRetrieval& retrieval, const Retri
   std::chrono::milliseconds delay = run.settings().retry_delay;
   bool is_first = true;
   for (unsigned attempt = 0;; ++attempt) {
-    error = run.stop().stop_requested() ? Error(kind("interrupted"), "stopped before it came") : round(is_first);
+    error = run.stop().stop_requested() ? run.why_stopped() : round(is_first);
     is_first = false;
     bool is_complete = retrieval.has_list() && retrieval.outstanding_count() == 0;
     if (is_complete && retrieval.is_choosing() && !run.stop().stop_requested()) {
@@ -635,7 +728,7 @@ void retrieve_in_rounds(RetrieveRun& run, StudyRetrieval& retrieval, const Retri
     delay *= 2;
   }
   if (run.stop().stop_requested() && retrieval.outstanding_count() != 0) {
-    error = Error(kind("interrupted"), "stopped before it came");
+    error = run.why_stopped();
   }
   retrieval.conclude(error);
 }

@@ -3,6 +3,7 @@
 #include <kuva/core/error.hpp>
 #include <kuva/core/time.hpp>
 #include <kuva/workflow/retrieve.hpp>
+#include <kuva/workflow/retrieve_ledger.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -24,7 +25,8 @@ namespace kuva::workflow {
 class RetrieveRun {
  public:
   RetrieveRun(RecordSink& sink, Observer& observer, Accounting& accounting, const Target& target,
-              const RetrieveSettings& settings, std::stop_token stop);
+              const RetrieveSettings& settings, std::stop_token stop, RunLimits* limits = nullptr,
+              RetrieveLedger* ledger = nullptr);
 
   RecordSink& sink() { return m_sink; }
   Observer& observer() { return m_observer; }
@@ -33,6 +35,10 @@ class RetrieveRun {
   const RetrieveSettings& settings() const { return m_settings; }
   Landing& landing() { return m_landing; }
   const std::stop_token& stop() const { return m_stop; }
+  // Of what did not come because the run is to stop: the limit that it came to, or interrupted.
+  Error why_stopped() const;
+  // Null where there is none; `sink` is then before it.
+  RetrieveLedger* ledger() const { return m_ledger; }
   // Waits, unless the run is to stop: then false.
   bool pause(std::chrono::milliseconds duration) const;
 
@@ -48,6 +54,7 @@ class RetrieveRun {
     std::uint64_t expected = 0;
     std::uint64_t received = 0;
     std::uint64_t already_there = 0;
+    std::uint64_t passed_on = 0;  // not here any more: by the ledger the next archive has them
     std::uint64_t failed = 0;
     std::uint64_t bytes = 0;
   };
@@ -66,6 +73,8 @@ class RetrieveRun {
   const RetrieveSettings& m_settings;
   Landing m_landing;
   std::stop_token m_stop;
+  RunLimits* m_limits;
+  RetrieveLedger* m_ledger;
   unsigned m_jobs;
   std::counting_semaphore<> m_slots;
   mutable std::mutex m_mutex;
@@ -108,6 +117,10 @@ class StudyRetrieval {
   StudyRetrieval(RetrieveRun& run, StudyOrder order, RetrieveVia via);
   StudyRetrieval(const StudyRetrieval&) = delete;
   StudyRetrieval& operator=(const StudyRetrieval&) = delete;
+
+  // Where all of it is there already, or was: concludes it without asking anybody. With a ledger that knows the whole
+  // study, and where the order names its instances. Errors: as conclude.
+  bool conclude_without_asking();
 
   const StudyOrder& order() const { return m_order; }
   RetrieveVia via() const { return m_via; }
@@ -177,12 +190,20 @@ class StudyRetrieval {
   void drop_held();
   void keep_key_object(const Landing::Landed& landed);
   Json start_record(Json earlier) const;
+  void look_into_ledger();
+  void take_known(const RetrieveLedger::Known& known, Json earlier);
   void emit_there(Json earlier, const Landing::Landed& landed, Json facts, bool already);
   Json study_record(std::string_view outcome, bool ok) const;
+  void emit_end(Json summary, const std::optional<Error>& cause, const RetrieveRun::Totals& totals);
 
   RetrieveRun& m_run;
   StudyOrder m_order;
   RetrieveVia m_via;
+  bool m_is_whole;                // all of the study is wanted
+  RetrieveLedger::Study m_known;  // of earlier runs
+  bool m_is_resumed = false;      // nobody is asked
+  bool m_is_kept = false;         // the ledger has the whole study as complete, and this is a part of it
+  std::int64_t m_retrieval = 0;   // in the ledger
   mutable std::mutex m_mutex;
   std::condition_variable_any m_changed;
   std::map<std::string, Instance> m_instances;  // by SOP Instance UID
