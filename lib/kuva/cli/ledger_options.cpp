@@ -148,11 +148,11 @@ LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, 
   facts.command_line = session.command_line();
   if (target != nullptr) {
     facts.target = target->name;
+    facts.configuration_digest = workflow::configuration_digest(*target);
   }
   if (target != nullptr && peer == Peer::destination) {
     facts.target_identity = fmt::format("{}@{}:{}, from {}", target->called_ae, target->endpoint.host,
                                         target->endpoint.port, target->calling_ae);
-    facts.configuration_digest = workflow::configuration_digest(*target);
   }
   m_ledger->begin_run(facts, options.accept_target);
 }
