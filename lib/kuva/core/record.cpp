@@ -4,8 +4,15 @@
 
 namespace kuva {
 
+namespace {
+
+constexpr std::size_t k_usual_keys = 20;
+
+}  // namespace
+
 Json make_record(std::string_view type, std::string_view tool, std::string_view outcome, bool ok) {
-  Json record;
+  Json record = Json::object();
+  record.get_ref<Json::object_t&>().reserve(k_usual_keys);  // growing means to copy the keys
   record["type"] = type;
   record["tool"] = tool;
   record["time"] = to_rfc3339(std::chrono::system_clock::now());

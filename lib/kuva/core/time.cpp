@@ -1,5 +1,6 @@
 #include <kuva/core/time.hpp>
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -59,8 +60,8 @@ std::string to_rfc3339(std::chrono::system_clock::time_point time) {
   const auto millis = (since_epoch - std::chrono::seconds(seconds)).count();
   std::tm utc{};
   gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, millis);
+  return fmt::format(FMT_COMPILE("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z"), utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, millis);
 }
 
 // What the clock's nanoseconds hold: 1677 to 2262. A year before is none; one after ("for ever") is taken as the last.

@@ -21,6 +21,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t k_inventory_batch = 1000;
+constexpr std::size_t k_pages = 3;  // of the inventory, that wait for the ledger
 constexpr std::size_t k_page = 1000;
 // Taken at a time: each time costs a write that is forced to disk, and what is taken and not sent is asked about after
 // a kill.
@@ -68,7 +69,17 @@ LedgerInventory::LedgerInventory(StoreRun& run, LedgerSink& sink, Accounting& ac
       m_accounting(accounting),
       m_batch(run.settings().batch),
       m_studies(m_batch.selection.studies.begin(), m_batch.selection.studies.end()),
-      m_patients(m_batch.selection.patients.begin(), m_batch.selection.patients.end()) {}
+      m_patients(m_batch.selection.patients.begin(), m_batch.selection.patients.end()),
+      m_thread([this] { work(); }) {}
+
+LedgerInventory::~LedgerInventory() {
+  {
+    const std::lock_guard lock(m_mutex);
+    m_ended = true;
+  }
+  m_changed.notify_all();
+  m_thread.join();
+}
 
 void LedgerInventory::take(InventoryItem item) {
   if (std::optional<Json> passing = record_of_passing_item(item, k_send_tool)) {
@@ -97,12 +108,53 @@ void LedgerInventory::take(InventoryItem item) {
   }
   m_files.push_back({std::move(item), *file});
   if (m_files.size() >= k_inventory_batch) {
-    flush();
+    hand_over();
   }
 }
 
+void LedgerInventory::hand_over() {
+  std::unique_lock lock(m_mutex);
+  m_changed.wait(lock, [this] { return m_failure || m_pages.size() < k_pages; });
+  if (m_failure) {
+    std::rethrow_exception(m_failure);
+  }
+  m_pages.push_back(std::exchange(m_files, {}));
+  m_changed.notify_all();
+}
+
 void LedgerInventory::flush() {
-  std::vector<Looked> files = std::exchange(m_files, {});
+  hand_over();
+  std::unique_lock lock(m_mutex);
+  m_changed.wait(lock, [this] { return m_failure || m_pages.empty(); });
+  if (m_failure) {
+    std::rethrow_exception(m_failure);
+  }
+}
+
+void LedgerInventory::work() {
+  std::unique_lock lock(m_mutex);
+  for (;;) {
+    m_changed.wait(lock, [this] { return m_ended || !m_pages.empty(); });
+    if (m_ended) {
+      return;
+    }
+    Page page = std::move(m_pages.front());
+    lock.unlock();
+    try {
+      settle_all(std::move(page));
+      lock.lock();
+    } catch (...) {
+      lock.lock();
+      m_failure = std::current_exception();
+      m_changed.notify_all();
+      return;
+    }
+    m_pages.pop_front();
+    m_changed.notify_all();
+  }
+}
+
+void LedgerInventory::settle_all(Page files) {
   std::vector<std::string> paths;
   paths.reserve(files.size());
   for (const Looked& each : files) {
@@ -422,7 +474,7 @@ void LedgerDispatcher::finish() {
   const ledger::Filter filter = waiting_rows(m_batch.selection);
   if (const std::optional<Error> reason = m_run.why_ended()) {
     let_leave(filter, *reason);
-  } else if (!m_batch.shared && !m_batch.selection.only_failed) {
+  } else if (!m_batch.shared && !m_batch.selection.only_failed && m_ledger.waiting() != 0) {
     ledger::Filter waiting;
     waiting.states = {ledger::State::seen, ledger::State::valid};
     let_leave(waiting, Error(kind("batch.uid-clash"), "held back: two objects of its study have one SOP Instance UID"));

@@ -5,23 +5,32 @@
 #include <kuva/workflow/send.hpp>
 #include <kuva/workflow/store_queue.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <unordered_set>
 #include <vector>
 
 namespace kuva::workflow {
 
 // The first part of a run with a ledger: every file of the input gets its row. What is there unchanged is not read
-// again, and where nothing is left to do for it its record leaves at once, with `resumed`.
+// again, and where nothing is left to do for it its record leaves at once, with `resumed`. The ledger is asked in a
+// thread of its own, while the caller walks on. Errors of take and flush: ledger.*.
 class LedgerInventory {
  public:
   LedgerInventory(StoreRun& run, LedgerSink& sink, Accounting& accounting);
+  // What was not flushed is left.
+  ~LedgerInventory();
+  LedgerInventory(const LedgerInventory&) = delete;
+  LedgerInventory& operator=(const LedgerInventory&) = delete;
 
   void take(InventoryItem item);
   // What was taken so far is in the ledger.
@@ -34,6 +43,10 @@ class LedgerInventory {
     InventoryItem item;
     ledger::FileIdentity file;
   };
+  using Page = std::vector<Looked>;
+  void hand_over();
+  void work();
+  void settle_all(Page files);
   std::optional<ledger::Instance> look(Looked& looked);
   void settle(Looked& looked, ledger::Instance&& row, bool is_known);
   void leave(Json record);
@@ -45,10 +58,16 @@ class LedgerInventory {
   const SendSettings::Batch& m_batch;
   std::unordered_set<std::string> m_studies;
   std::unordered_set<std::string> m_patients;
-  std::vector<Looked> m_files;
-  std::vector<LedgerSink::Left> m_leaving;
-  std::uint64_t m_left = 0;
+  Page m_files;                             // not handed over yet
+  std::vector<LedgerSink::Left> m_leaving;  // of the page that is looked at
+  std::atomic<std::uint64_t> m_left{0};
   Observer::Progress m_progress{0, 0, 0, 0, "inventory", 0};
+  std::mutex m_mutex;
+  std::condition_variable m_changed;
+  std::deque<Page> m_pages;  // the first is looked at
+  std::exception_ptr m_failure;
+  bool m_ended = false;
+  std::thread m_thread;
 };
 
 // The second part: studies are claimed one after the other, and their instances handed to the workers, a study to one

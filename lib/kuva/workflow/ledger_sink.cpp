@@ -155,6 +155,7 @@ void LedgerSink::run() {
 void LedgerSink::write_out() {
   const std::lock_guard writing(m_writing);
   std::vector<Waiting> batch;
+  batch.reserve(k_full);
   {
     const std::lock_guard lock(m_mutex);
     batch.swap(m_waiting);
