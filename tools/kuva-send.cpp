@@ -82,8 +82,9 @@ int main(int argc, char** argv) {
         settings.limits = kuva::cli::limits_of(limits, destination);
         std::optional<kuva::cli::LedgerRun> ledger;
         if (!ledger_options.where.empty()) {
+          settings.batch = kuva::cli::batch_of(ledger_options, session.stop_token());
           ledger.emplace(ledger_options, kuva::cli::LedgerRun::Role::sending, session, &destination);
-          settings.batch = kuva::cli::batch_of(ledger_options, ledger->ledger(), session.stop_token());
+          settings.batch.ledger = &ledger->ledger();
         }
         kuva::workflow::send(*source, session.sink(), session.observer(), session.accounting(), destination, settings,
                              session.stop_token());

@@ -141,7 +141,7 @@ std::vector<std::string> read_studies(const std::string& file, const std::stop_t
 
 LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target,
                      Peer peer)
-    : m_session(session), m_ledger(ledger::Ledger::open(options.where, role)) {
+    : m_ledger(ledger::Ledger::open(options.where, role)) {
   ledger::RunFacts facts;
   facts.tool = session.tool();
   facts.version = version();
@@ -155,22 +155,19 @@ LedgerRun::LedgerRun(const LedgerOptions& options, Role role, Session& session, 
                                         target->endpoint.port, target->calling_ae);
   }
   m_ledger->begin_run(facts, options.accept_target);
+  session.at_end([&session, ledger = m_ledger] {
+    try {
+      ledger->end_run(static_cast<int>(session.accounting().exit_code()), session.summary_so_far());
+    } catch (const std::exception& error) {
+      // A run that has no end in the ledger was cut; what failed before it has been told.
+      session.observer().message(workflow::Observer::Level::info, error.what());
+    }
+  });
 }
 
-LedgerRun::~LedgerRun() {
-  try {
-    const workflow::Accounting& accounting = m_session.accounting();
-    m_ledger->end_run(static_cast<int>(accounting.exit_code()), m_session.summary_so_far());
-  } catch (const std::exception& error) {
-    // A run that has no end in the ledger was cut; what failed before it has been told.
-    m_session.observer().message(workflow::Observer::Level::info, error.what());
-  }
-}
-
-workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop) {
+workflow::SendSettings::Batch batch_of(const LedgerOptions& options, std::stop_token stop) {
   using Order = ledger::Selection::Order;
   workflow::SendSettings::Batch batch;
-  batch.ledger = &ledger;
   batch.with_digests = options.digest;
   batch.shared = ledger::Ledger::is_shared(options.where);
   batch.ready_command = options.ready_command;

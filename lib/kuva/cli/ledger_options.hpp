@@ -38,7 +38,7 @@ void add_target_ledger_options(CLI::App& app, LedgerOptions& options);
 // Those, and which of its studies are sent in which order.
 void add_batch_options(CLI::App& app, LedgerOptions& options);
 
-// A ledger that is open for one run of a tool.
+// A ledger that is open for one run of a tool, whose end it gets when the session ends.
 class LedgerRun {
  public:
   using Role = ledger::Ledger::Role;
@@ -47,22 +47,17 @@ class LedgerRun {
   // `target`: null where the tool talks to nobody. Errors: ledger.*.
   LedgerRun(const LedgerOptions& options, Role role, Session& session, const workflow::Target* target,
             Peer peer = Peer::destination);
-  // Ends the run in the ledger, with the exit code as it is then.
-  ~LedgerRun();
-  LedgerRun(const LedgerRun&) = delete;
-  LedgerRun& operator=(const LedgerRun&) = delete;
 
   ledger::Ledger& ledger() { return *m_ledger; }
 
  private:
-  Session& m_session;
-  std::unique_ptr<ledger::Ledger> m_ledger;
+  std::shared_ptr<ledger::Ledger> m_ledger;
 };
 
 // Study Instance UIDs, one a line, or the column StudyInstanceUID of a CSV file. Errors: usage.argument, local.read.
 std::vector<std::string> read_studies(const std::string& file, const std::stop_token& stop);
 
-// What kuva-send does with it. Errors: usage.argument, local.read (the lists).
-workflow::SendSettings::Batch batch_of(const LedgerOptions& options, ledger::Ledger& ledger, std::stop_token stop);
+// What kuva-send does with it; which ledger it is is left open. Errors: usage.argument, local.read (the lists).
+workflow::SendSettings::Batch batch_of(const LedgerOptions& options, std::stop_token stop);
 
 }  // namespace kuva::cli

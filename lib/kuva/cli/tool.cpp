@@ -242,6 +242,9 @@ int Session::finish() {
   if (interrupted) {
     m_accounting.note(number == SIGINT ? ExitCode::interrupted : ExitCode::terminated);
   }
+  if (const std::function<void()> end = std::exchange(m_at_end, {})) {
+    end();
+  }
   m_signals.on_status({});
   m_reporter->finish(m_accounting.exit_code());
   try {

@@ -64,6 +64,8 @@ class Session {
   // Errors: as resolve_target.
   workflow::Target target(const TargetOptions& options, TargetNeeds needs = TargetNeeds::dicom);
 
+  // Once, when all is over but the summary: the exit code is known then, whatever ended the run.
+  void at_end(std::function<void()> end) { m_at_end = std::move(end); }
   // For each SIGHUP: what keeps a log open opens it anew by its name. May throw kuva::Error, which becomes a warning.
   // `reopen` is called from another thread, until finish() or the end of the session.
   void on_reopen(std::function<void()> reopen);
@@ -95,6 +97,7 @@ class Session {
   Signals& m_signals;
   std::string m_command_line;
   std::string m_repeat;
+  std::function<void()> m_at_end;
   bool m_text = false;
   bool m_document = false;
   std::unique_ptr<RecordWriter> m_writer;
