@@ -1,5 +1,6 @@
 """The examples of docs/batches.md, run as they stand: paths, hosts and the hours of the window are the test's own."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -60,6 +61,52 @@ class BatchExamples(harness.PeerCase):
         self.assertIn("60 committed", shown)
         self.assertEqual(ledger_batch.counts_of(self.directory / "2019.db"), {"committed": 60})
         self.assertIn("60 of the instances have the digest", (self.directory / "2019.html").read_text())
+
+    def fill_old_archive(self):
+        """A second sandbox with all instances, as the target `old`, and the list of its studies."""
+        box = self.directory / "old"
+        sandbox = ledger_batch.Sandbox(box, harness.TOOLS, self.directory / "old.err")
+        sandbox.make_quick()
+        sandbox.start()
+        self.addCleanup(sandbox.stop)
+        text = (box / "kuva.toml").read_text()
+        with open(self.environment["KUVA_CONFIG"], "a", encoding="utf-8") as config:
+            config.write(text.replace("target.sandbox-plain", "target.old").replace("target.sandbox", "target.old-tls")
+                         .replace('"tls/', f'"{box}/tls/'))
+        self.run_script("kuva-send -q -t old -o old.ndjson /archive/2019")
+        records = [json.loads(line) for line in (self.directory / "old.ndjson").read_text().splitlines()]
+        studies = sorted({record["StudyInstanceUID"] for record in records if record["type"] == "instance"})
+        (self.directory / "studies.csv").write_text("StudyInstanceUID\n" + "".join(f"{uid}\n" for uid in studies))
+
+    def test_out_of_an_archive(self):
+        self.fill_old_archive()
+        shown = self.run_script(example("out-of-an-archive"))
+        self.check_all_arrived()
+        self.assertIn("3 complete", shown)
+        self.assertEqual(ledger_batch.counts_of(self.directory / "move.db"), {"committed": 60})
+
+    @unittest.skipUnless(ledger_batch.has_postgres(), "PostgreSQL 15 is not installed")
+    def test_out_of_an_archive_with_kills(self):
+        self.fill_old_archive()
+        server = ledger_batch.Postgres(self.directory)
+        self.addCleanup(server.stop)
+        text = example("out-of-an-archive").replace("--ledger move.db", f"--ledger {server.url}").replace("move.db", server.url)
+        command = self.of_this_test(text.splitlines()[0]).split()
+        killed = 0
+        for pause in (0.05, 0.1, 0.15, 0.2, 0.3):
+            tool = subprocess.Popen(command, cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                tool.wait(pause)
+            except subprocess.TimeoutExpired:
+                tool.kill()
+                tool.wait(10)
+                killed += 1
+        self.assertGreater(killed, 0)
+        shown = self.run_script(text)
+        self.check_all_arrived()
+        self.assertIn("3 complete", shown)
+        self.assertEqual(server.counts(), {"committed": 60})
 
     @unittest.skipUnless(shutil.which("parallel"), "GNU parallel is not installed")
     def test_parallel(self):
